@@ -1,0 +1,1 @@
+"""The event platform: intake, journal, publishing, and the pages around them."""

@@ -1,0 +1,61 @@
+"""Settings: the only reader of the environment. Each is `FIELDSVC_<NAME>`."""
+
+from datetime import tzinfo
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SHARDS = 4
+DEFAULT_SCHEDULE = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+
+
+class Settings(BaseSettings):
+    """What an operator can set, with its default."""
+
+    model_config = SettingsConfigDict(env_prefix="FIELDSVC_", frozen=True, extra="ignore")
+
+    var_dir: Path = Field(Path("var"), description="Folder of the embedded database, keys and demo files.")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL 15 or newer, as a URL. Unset: an embedded server under `FIELDSVC_VAR_DIR`."
+    )
+    master_key: SecretStr | None = Field(
+        None, description="32 bytes in base64 that wrap every other key. Unset: made once, in a file of mode 0600."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    public_url: str | None = Field(None, description="The address that people and phones use; default: host and port.")
+    timezone: str = Field("Europe/Paris", description="Zone of the rounds' days and of times in words.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+    log_format: str = Field("auto", description="console, json, or auto: console on a terminal.")
+    max_body_bytes: int = Field(1_048_576, description="Largest decoded body of an upload.")
+    max_batch_events: int = Field(500, description="Most events in one upload.")
+    queue_events: int = Field(20_000, description="Events that may wait for the writer before uploads get 503.")
+    queue_events_per_device: int = Field(2_000, description="Events of one device that may wait before it gets 429.")
+    lock_timeout_s: float = Field(5.0, description="Longest wait for a shard; then the batch answers 503.")
+    retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
+        DEFAULT_SCHEDULE, description="Seconds before each attempt of an event, comma-separated."
+    )
+    allow_loopback_endpoints: bool = Field(
+        default=False, description="Let webhooks reach loopback, http and any port there (demo and tests)."
+    )
+    shutdown_timeout_s: float = Field(15.0, description="Longest wait for requests in flight when stopping.")
+    pool_size: int = Field(8, ge=2, description="Database connections of a process beside the writer's.")
+
+    @field_validator("retry_schedule", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return tuple(float(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone as an object."""
+        return ZoneInfo(self.timezone)
