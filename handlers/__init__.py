@@ -1,0 +1,1 @@
+"""The services: pure rules, one file each. `handlers.registry.discover()` finds them."""
