@@ -1,0 +1,1 @@
+"""Projections and reference data, and the PostgreSQL that holds them."""

@@ -1,0 +1,82 @@
+"""Accounts: organisations with an API key, and persons with a role."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from fieldsvc.store.database import Database
+from sql import query
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One account; `kind` is `subscriber` or the role of a person; `parent` is the account that a person belongs to."""
+
+    id: str
+    kind: str
+    name: str
+    email: str | None
+    site: str | None
+    parent: str | None
+    scopes: frozenset[str]
+    revoked_at: datetime | None = None
+
+
+def from_row(row: asyncpg.Record) -> AccountRow:
+    """Read an account from a database row."""
+    return AccountRow(
+        id=row["id"],
+        kind=row["kind"],
+        name=row["name"],
+        email=row["email"],
+        site=row["site"],
+        parent=row["parent"],
+        scopes=frozenset(row["scopes"]),
+        revoked_at=row["revoked_at"],
+    )
+
+
+async def by_api_key(database: Database, api_key_sha256: bytes) -> AccountRow | None:
+    """Find the account of a key's hash, also a revoked one."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("account.by_api_key"), api_key_sha256)
+    return from_row(row) if row else None
+
+
+async def by_id(database: Database, account_id: str) -> AccountRow | None:
+    """Find an account, also a revoked one."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("account.by_id"), account_id)
+    return from_row(row) if row else None
+
+
+async def find_person(
+    database: Database, kind: str, email: str, *, site: str | None, parent: str | None
+) -> AccountRow | None:
+    """Find the live account of a person in one role."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("account.person"), kind, email, site, parent)
+    return from_row(row) if row else None
+
+
+async def create(database: Database, new: AccountRow, *, api_key_sha256: bytes | None = None) -> None:
+    """Make an account."""
+    async with database.acquire() as connection:
+        await connection.execute(
+            query("account.create"),
+            new.id,
+            new.kind,
+            new.name,
+            new.email,
+            new.site,
+            new.parent,
+            sorted(new.scopes),
+            api_key_sha256,
+        )
+
+
+async def revoke(database: Database, account_id: str) -> list[str]:
+    """Refuse an account and its persons from now on; return the ids that it changed."""
+    async with database.acquire() as connection:
+        return [row["id"] for row in await connection.fetch(query("account.revoke"), account_id)]

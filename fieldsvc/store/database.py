@@ -1,0 +1,81 @@
+"""Connections to PostgreSQL: a bounded pool, and the migrations."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from sql import migrations
+
+ACQUIRE_TIMEOUT_S = 10.0
+# The driver's InternalClientError is what a session says that was ended in the middle of a COPY.
+_BROKEN = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_NOT_NOW = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+DATABASE_ERRORS = (*_BROKEN, asyncpg.PostgresError)
+_SESSION = {
+    "application_name": "fieldsvc",
+    "timezone": "UTC",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "5s",
+    # By key and in key order is how this is read; the statistics of a table made today would say otherwise.
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+}
+BY_KEY_ONLY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+_MIGRATION_LOCK = 7_118_025_001
+
+
+class Database:
+    """A pool whose `acquire` never waits for ever."""
+
+    def __init__(self, pool: asyncpg.Pool, url: str) -> None:
+        self.pool = pool
+        self.url = url
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[asyncpg.Connection]:
+        """Borrow a connection; TimeoutError after ten seconds."""
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            yield connection  # type: ignore[misc]  # the proxy has the connection's methods
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.pool.close()
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Tell whether the database is not there, or not now: the same request can be sent again."""
+    return isinstance(error, (*_BROKEN, *_NOT_NOW)) and not isinstance(error, ValueError)  # that is a value it refuses
+
+
+async def open_database(url: str, *, size: int = 8) -> Database:
+    """Open a pool of at most `size` connections to a server of version 15 or newer."""
+    pool = await asyncpg.create_pool(
+        url, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=_SESSION
+    )
+    return Database(pool, url)
+
+
+async def connect(url: str, **settings: str) -> asyncpg.Connection:
+    """Open one connection outside the pool; `settings` are further session settings."""
+    return await asyncpg.connect(url, timeout=10, server_settings={**_SESSION, **settings})
+
+
+async def migrate(connection: asyncpg.Connection) -> list[str]:
+    """Apply the migrations that are missing, one transaction each; return their names. Two at once wait for each other."""
+    applied = []
+    await connection.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
+    try:
+        await connection.execute(
+            "create table if not exists migration (number integer primary key, name text not null, at timestamptz not null)"
+        )
+        done = {row["number"] for row in await connection.fetch("select number from migration")}
+        for step in migrations():
+            if step.number not in done:
+                async with connection.transaction():
+                    await connection.execute(step.text)
+                    await connection.execute("insert into migration values ($1, $2, now())", step.number, step.name)
+                applied.append(step.name)
+    finally:
+        await connection.execute("select pg_advisory_unlock($1)", _MIGRATION_LOCK)
+    return applied

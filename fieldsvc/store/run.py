@@ -1,0 +1,102 @@
+"""Runs: one day's execution of a round."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from fieldsvc.store.database import Database
+from sql import query
+
+_SAID = ("id", "day", "round_id", "site", "carrier", "said")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run with the version of its sheet; `state` as the journal decided it."""
+
+    run_id: str
+    day: date
+    round_id: str
+    site: str
+    carrier: str | None
+    state: str
+    round_version: int
+    sheet_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaidRun:
+    """What the journal knows of a run: nothing, `covered` or `uncovered`; and what is planned now."""
+
+    run_id: str
+    day: date
+    round_id: str
+    site: str
+    carrier: str | None
+    said: str | None
+
+    @property
+    def cover(self) -> str:
+        """What the journal should know."""
+        return "covered" if self.carrier else "uncovered"
+
+
+def run_id_of(day: date, round_id: str) -> str:
+    """Name the run of a round on a local day."""
+    return f"run-{day.isoformat()}-{round_id}"
+
+
+async def plan_day(database: Database, day: date) -> None:
+    """Make the runs of a day from the roster and the devices' own rounds."""
+    async with database.acquire() as connection:
+        await connection.execute(query("run.plan_day"), day)
+
+
+async def add(database: Database, day: date, round_id: str, *, carrier: str | None) -> None:
+    """Make one run, unless it exists."""
+    async with database.acquire() as connection:
+        await connection.execute(query("run.add"), day, round_id, carrier)
+
+
+async def unsaid(database: Database, day: date) -> list[str]:
+    """List the runs of a day of which the journal has something to learn."""
+    async with database.acquire() as connection:
+        return [row["id"] for row in await connection.fetch(query("run.unsaid"), day)]
+
+
+@asynccontextmanager
+async def saying(database: Database, run_id: str) -> AsyncIterator[SaidRun | None]:
+    """Read what the journal knows of a run, while no other process tells it anything about it.
+
+    After the block it knows whether the run, as it was read, is covered; if the block fails nothing is noted. One
+    connection is held all the while, and no second one is asked for.
+    """
+    async with database.acquire() as connection:
+        await connection.execute(query("run.lock_saying"), run_id)
+        try:
+            row = await connection.fetchrow(query("run.what_is_said"), run_id)
+            run = SaidRun(*(row[name] for name in _SAID)) if row else None
+            yield run
+            if run is not None and run.said != run.cover:
+                await connection.execute(query("run.set_said"), run_id, run.cover)
+        finally:
+            await connection.execute(query("run.unlock_saying"), run_id)
+
+
+async def read(database: Database, run_id: str) -> Run | None:
+    """Read one run."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("run.read"), run_id)
+    if row is None:
+        return None
+    return Run(
+        row["id"],
+        row["day"],
+        row["round_id"],
+        row["site"],
+        row["carrier"],
+        row["state"],
+        row["round_version"],
+        row["sheet_version"],
+    )

@@ -1,0 +1,102 @@
+"""Tasks, and the keys under which their creation was asked for. Tasks are written by decisions only, in the journal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from uuid import UUID
+
+from fieldsvc.store.database import Database
+from sql import query
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One task; `sealed` holds its personal fields, encrypted; `site` is that of its round (None where not asked for)."""
+
+    id: str
+    service: str
+    subject: str
+    account: str | None
+    day: date
+    delivery_point: str | None
+    round_id: str | None
+    window_from: datetime | None
+    window_until: datetime | None
+    requirements: list[str]
+    order_ref: str | None
+    sealed: bytes
+    event: UUID
+    state: str
+    seen_at: datetime | None
+    site: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """What an idempotency key was used for; no status = the request is not answered yet."""
+
+    digest: bytes
+    status: int | None
+    answer: bytes | None
+
+
+_FIELDS = tuple(field.name for field in fields(TaskRow))
+
+
+async def read(database: Database, task_id: str) -> TaskRow | None:
+    """Read one task."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("task.read"), task_id)
+    return TaskRow(*(row[name] for name in _FIELDS)) if row else None
+
+
+async def read_many(database: Database, task_ids: Sequence[str]) -> dict[str, TaskRow]:
+    """Read tasks by their ids."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("task.read_many"), list(task_ids))
+    return {row["id"]: TaskRow(*(row[name] for name in _FIELDS)) for row in rows}
+
+
+async def of_run(database: Database, day: date, round_id: str) -> list[TaskRow]:
+    """Read the open tasks of a round on a day, those with a window first."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("task.of_run"), day, round_id)
+    return [TaskRow(*(row[name] for name in _FIELDS)) for row in rows]
+
+
+async def subjects_of_run(database: Database, day: date, round_id: str) -> dict[str, str]:
+    """Map the subjects of a round's tasks of a day, open or closed, to their stops."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("task.subjects_of_run"), day, round_id)
+    return {row["subject"]: row["stop_id"] for row in rows}
+
+
+async def claim_key(database: Database, account: str, key: str, digest: bytes) -> bool:
+    """Claim a key for one request; False if it is held."""
+    async with database.acquire() as connection:
+        return await connection.fetchval(query("task.claim_key"), account, key, digest) is not None
+
+
+async def held_key(database: Database, account: str, key: str) -> HeldKey | None:
+    """Read what a key was used for."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("task.held_key"), account, key)
+    return HeldKey(row["digest"], row["status"], row["answer"]) if row else None
+
+
+async def settle_key(database: Database, account: str, key: str, *, status: int, answer: bytes) -> None:
+    """Keep the answer of a request under its key."""
+    async with database.acquire() as connection:
+        await connection.execute(query("task.settle_key"), account, key, status, answer)
+
+
+async def release_key(database: Database, account: str, key: str) -> None:
+    """Give back a key whose request was refused."""
+    async with database.acquire() as connection:
+        await connection.execute(query("task.release_key"), account, key)
+
+
+async def forget_keys(database: Database) -> None:
+    """Delete keys older than a day."""
+    async with database.acquire() as connection:
+        await connection.execute(query("task.forget_keys"))

@@ -1,0 +1,30 @@
+-- name: due
+-- Find the timers that are due, oldest first.
+select id, due_at, handler, kind, subject, payload from timer where due_at <= $1 order by due_at limit $2;
+
+-- name: still_set
+-- Find which of these timers still exist.
+select id from timer where id = any($1::uuid[]);
+
+-- name: set
+-- Set timers; the same key again replaces the earlier one.
+insert into timer (id, due_at, handler, kind, subject, key, payload)
+select id, due_at, handler, kind, subject, key, payload
+from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+  as new (id, due_at, handler, kind, subject, key, payload)
+on conflict (handler, kind, subject, key) do update
+set id = excluded.id, due_at = excluded.due_at, payload = excluded.payload;
+
+-- name: drop
+-- Forget timers by key.
+delete from timer
+using unnest($1::text[], $2::text[], $3::text[]) as gone (handler, kind, subject)
+where timer.handler = gone.handler and timer.kind = gone.kind and timer.subject = gone.subject;
+
+-- name: empty
+-- Delete the timers whose commands are in this commit.
+delete from timer where id = any($1::uuid[]);
+
+-- name: next_due
+-- Find when the next timer is due.
+select min(due_at) as due_at from timer;

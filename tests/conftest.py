@@ -1,0 +1,78 @@
+"""One PostgreSQL for the whole run, one fresh migrated database for each test that asks for it."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from fieldsvc.store.database import Database, migrate, open_database
+from fieldsvc.store.embedded import EmbeddedPostgres
+from handlers.registry import Registry, discover
+from sql import migrations
+
+_TEMPLATE = "fieldsvc_template"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Start the server of this test run, with a migrated template; fsync off, for speed (fault tests start their own)."""
+    folder = Path(tempfile.mkdtemp(prefix="fieldsvc-tests-"))
+    server = EmbeddedPostgres(folder, options={"fsync": "off", "synchronous_commit": "off", "max_connections": "300"})
+    try:
+        url = server.acquire()
+        asyncio.run(_make_template(url))
+        yield url
+    finally:
+        server.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _make_template(url: str) -> None:
+    await _run(url, f"create database {_TEMPLATE}")
+    template = await asyncpg.connect(_on(url, _TEMPLATE))
+    try:
+        assert len(await migrate(template)) == len(migrations())
+    finally:
+        await template.close()
+
+
+async def _run(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _on(url: str, name: str) -> str:
+    return f"{url.rsplit('/', 1)[0]}/{name}"
+
+
+@pytest.fixture
+async def database_url(postgres_url: str) -> AsyncIterator[str]:
+    """The URL of a migrated database of this test's own."""
+    name = f"t_{uuid4().hex}"
+    await _run(postgres_url, f"create database {name} template {_TEMPLATE} strategy file_copy")
+    yield _on(postgres_url, name)
+    await _run(postgres_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool on a migrated database of this test's own."""
+    opened = await open_database(database_url, size=8)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The services of the project."""
+    return discover()
