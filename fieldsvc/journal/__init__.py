@@ -1,0 +1,1 @@
+"""The journal: one commit decides, stores, queues and acknowledges."""

@@ -1,0 +1,215 @@
+"""Reading the journal: by cursor, shard by shard, and the shared tail that wakes the readers of a process."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from fieldsvc.journal.submission import SHARDS
+from fieldsvc.logs import get_logger
+from fieldsvc.store.database import DATABASE_ERRORS, Database
+from handlers.base import evt_id
+from sql import query
+
+log = get_logger()
+Position = tuple[date, int]
+START: Position = (date.min, 0)
+CHANNEL = "fieldsvc_journal"
+POLL_S, COALESCE_S = 0.25, 0.02
+ROWS_KEPT, CHUNK = 5_000, 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One public event as stored. `public` is JSON: the clear parts by class, and which classes are sealed."""
+
+    day: date
+    shard: int
+    pos: int
+    event_id: UUID
+    part: int
+    type: str
+    subject: str
+    subject_seq: int
+    account: str | None
+    site: str | None
+    run: str | None
+    occurred_at: datetime
+    received_at: datetime
+    public: bytes
+
+    @property
+    def position(self) -> Position:
+        """Where the row lies in its shard."""
+        return self.day, self.pos
+
+    @property
+    def evt_id(self) -> str:
+        """The public event's id."""
+        return evt_id(self.event_id, self.part)
+
+
+def parse_evt_id(text: str) -> tuple[UUID, int] | None:
+    """Read `evt_<uuid>[_n]`; None for anything else."""
+    name, _, part = text.removeprefix("evt_").partition("_")
+    if (
+        not text.startswith("evt_")
+        or len(name) != 36
+        or (part and not (part.isascii() and part.isdigit() and len(part) < 5))
+    ):
+        return None
+    try:
+        return UUID(name), int(part or 0)
+    except ValueError:
+        return None
+
+
+class Reader:
+    """Queries over the public rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def after(self, shard: int, position: Position, *, limit: int = CHUNK) -> list[Row]:
+        """Read the public rows of a shard behind a position, in order."""
+        async with self._database.acquire() as connection:
+            found = await connection.fetch(query("event.public_after"), shard, *position, limit)
+        return [Row(*row) for row in found]
+
+    async def ends(self) -> dict[int, Position]:
+        """Return the newest committed position of every shard; START for an empty one."""
+        return {shard: position or START for shard, position in (await self._positions("event.ends")).items()}
+
+    async def oldest(self) -> dict[int, Position]:
+        """Return, for every shard, the position just before its oldest row."""
+        found = await self._positions("event.oldest")
+        return {shard: (position[0], position[1] - 1) if position else START for shard, position in found.items()}
+
+    async def event(self, name: str) -> Row | None:
+        """Find one public event by its id."""
+        parsed = parse_evt_id(name)
+        if parsed is None:
+            return None
+        async with self._database.acquire() as connection:
+            known = await connection.fetch(query("event_id.known"), [parsed[0]])
+            if not known:
+                return None
+            row = await connection.fetchrow(query("event.public_by_id"), *parsed, known[0]["day"])
+        return Row(*row) if row else None
+
+    async def _positions(self, name: str) -> dict[int, Position | None]:
+        async with self._database.acquire() as connection:
+            found = await connection.fetch(query(name))
+        return {row["shard"]: (row["day"], row["pos"]) if row["day"] else None for row in found}
+
+
+@dataclass(slots=True)
+class Ring:
+    """The newest public rows of one shard: everything behind `start`."""
+
+    start: Position
+    end: Position
+    rows: deque[Row] = field(default_factory=deque)
+
+    def add(self, found: list[Row]) -> None:
+        """Append rows, letting the oldest go."""
+        self.rows.extend(found)
+        self.end = found[-1].position
+        while len(self.rows) > ROWS_KEPT:
+            self.start = self.rows.popleft().position
+
+    def after(self, position: Position, limit: int) -> list[Row]:
+        """Return rows behind a position that is not before `start`."""
+        newer: list[Row] = []
+        for row in reversed(self.rows):
+            if row.position <= position:
+                break
+            newer.append(row)
+        return list(islice(reversed(newer), limit))
+
+
+class Tail:
+    """Reads the end of every shard once for all readers of this process, and wakes them."""
+
+    def __init__(self, reader: Reader, connect: Callable[[], Awaitable[asyncpg.Connection]]) -> None:
+        """`connect` opens a connection of the tail's own, for NOTIFY and LISTEN."""
+        self._reader = reader
+        self._connect = connect
+        self._rings: dict[int, Ring] = {}
+        self._poke = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._notify = False
+        self.version = 0
+
+    def committed(self) -> None:
+        """Say that this process committed something."""
+        self._notify = True
+        self._poke.set()
+
+    async def wait(self, *, timeout_s: float, since: int | None = None) -> None:
+        """Wait until rows arrive, or arrived since version `since`; at most `timeout_s`."""
+        if since is not None and self.version != since:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), timeout_s)
+
+    async def recent(self, shard: int, position: Position, *, limit: int) -> list[Row]:
+        """Return public rows behind a position: from memory when they are there, else from the database."""
+        ring = self._rings.get(shard)
+        if ring is None or position < ring.start:
+            return await self._reader.after(shard, position, limit=limit)
+        return ring.after(position, limit)
+
+    async def run(self) -> None:
+        """Follow the journal until cancelled. Faults are logged and tried again."""
+        while True:
+            try:
+                await self._follow()
+            except (*DATABASE_ERRORS, asyncpg.InternalClientError) as error:
+                log.warning("tail.interrupted", error=type(error).__name__)
+                await asyncio.sleep(POLL_S)
+
+    async def _follow(self) -> None:
+        connection = await self._connect()
+        try:
+            await connection.add_listener(CHANNEL, self._heard)
+            if not self._rings:
+                self._rings = {shard: Ring(end, end) for shard, end in (await self._reader.ends()).items()}
+            while True:
+                if await self._read():
+                    self._announce()
+                if self._notify:
+                    self._notify = False
+                    await connection.execute(f"notify {CHANNEL}")
+                    await asyncio.sleep(COALESCE_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._poke.wait(), POLL_S)
+                self._poke.clear()
+        finally:
+            connection.terminate()
+
+    async def _read(self) -> bool:
+        moved = False
+        for shard in range(SHARDS):
+            ring = self._rings[shard]
+            while found := await self._reader.after(shard, ring.end, limit=CHUNK):
+                ring.add(found)
+                moved = True
+                if len(found) < CHUNK:
+                    break
+        return moved
+
+    def _announce(self) -> None:
+        self.version += 1
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def _heard(self, *_details: Any) -> None:
+        self._poke.set()
