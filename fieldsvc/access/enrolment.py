@@ -1,0 +1,122 @@
+"""Phones come in and go: at the command line, or by a one-time code from a supervisor."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fieldsvc.access import tokens
+from fieldsvc.access.errors import BadCode
+from fieldsvc.errors import UserMistake
+from fieldsvc.logs import get_logger
+from fieldsvc.store import device as devices
+from fieldsvc.store import enrolment as codes
+from fieldsvc.store import round as rounds
+from fieldsvc.store import site as sites
+from fieldsvc.store.database import Database
+from fieldsvc.store.enrolment import Offer
+
+CODE_LIVES = timedelta(minutes=10)
+
+
+async def enrol_device(
+    database: Database, base_url: str, *, carrier: str, site: str, round_id: str | None = None
+) -> dict[str, Any]:
+    """Make a device; return the contract's object with its credentials, which are shown this once.
+
+    `base_url` is how phones reach the service. UserMistake for an unknown site, or a round of another site.
+    """
+    await _check(database, carrier=carrier, site=site, round_id=round_id)
+    token, passphrase = tokens.new_token(), tokens.new_passphrase()
+    device_id = await devices.enrol(
+        database,
+        carrier=carrier.strip(),
+        site=site,
+        round_id=round_id,
+        token_sha256=tokens.digest(token),
+        passphrase=passphrase,
+    )
+    get_logger().info("device.enrolled", device=device_id, site=site)
+    return credentials(base_url, device_id, token=token, passphrase=passphrase)
+
+
+async def issue_code(
+    database: Database, *, carrier: str, site: str, round_id: str | None = None, created_by: str | None = None
+) -> str:
+    """Make a code that becomes one device within ten minutes; it is shown this once."""
+    await _check(database, carrier=carrier, site=site, round_id=round_id)
+    ticket, secret, shown = tokens.new_code()
+    offer = Offer(carrier.strip(), site, round_id)
+    expires_at = datetime.now(UTC) + CODE_LIVES
+    await codes.forget_old(database)
+    await codes.issue(
+        database,
+        ticket,
+        tokens.secret_digest(ticket, secret),
+        offer=offer,
+        created_by=created_by,
+        expires_at=expires_at,
+    )
+    return shown
+
+
+async def redeem_code(database: Database, base_url: str, code: str) -> dict[str, Any]:
+    """Turn a code into a device. BadCode if it is wrong, used, expired, or was tried five times wrongly."""
+    parts = tokens.split_code(code)
+    if parts is None:
+        raise BadCode
+    ticket, secret = parts
+    wanted = tokens.secret_digest(ticket, secret)
+    token, passphrase = tokens.new_token(), tokens.new_passphrase()
+    redeemed = await codes.redeem(
+        database,
+        ticket,
+        is_right=lambda kept: tokens.same(kept, wanted),
+        token_sha256=tokens.digest(token),
+        passphrase=passphrase,
+    )
+    if redeemed is None:
+        get_logger().warning("device.enrolment_refused", code=BadCode.code)
+        raise BadCode
+    device_id, offer = redeemed
+    get_logger().info("device.enrolled", device=device_id, site=offer.site)
+    return {
+        **credentials(base_url, device_id, token=token, passphrase=passphrase),
+        "carrier": offer.carrier,
+        "site": offer.site,
+        "round": offer.round_id,
+    }
+
+
+async def revoke_device(database: Database, device_id: str) -> None:
+    """Refuse a device from now on. UserMistake if there is none."""
+    if not await devices.revoke(database, device_id):
+        raise UserMistake(f"There is no device {device_id}.")
+    get_logger().info("device.revoked", device=device_id)
+
+
+async def report_lost(database: Database, device_id: str, *, lost_at: datetime) -> None:
+    """Note since when a device is lost: what it captured before still counts. UserMistake if there is none."""
+    if not await devices.report_lost(database, device_id, lost_at):
+        raise UserMistake(f"There is no device {device_id}.")
+    get_logger().info("device.lost", device=device_id)
+
+
+def credentials(base_url: str, device_id: str, *, token: str, passphrase: str) -> dict[str, Any]:
+    """Write a device's credentials in the form that every kind of phone app needs."""
+    base = base_url.rstrip("/")
+    return {
+        "device_id": device_id,
+        "token": token,
+        "owntracks": {"url": f"{base}/owntracks", "user": device_id, "password": token, "passphrase": passphrase},
+        "osmand": {"url": f"{base}/osmand/{token}"},
+    }
+
+
+async def _check(database: Database, *, carrier: str, site: str, round_id: str | None) -> None:
+    if not carrier.strip():
+        raise UserMistake("A device needs the name of its carrier.")
+    if not await sites.exists(database, site):
+        raise UserMistake(f"There is no site {site}; `fieldsvc site create {site}` makes it.")
+    if round_id is not None:
+        found = await rounds.read(database, round_id)
+        if found is not None and found.round.site != site:
+            raise UserMistake(f"Round {round_id} belongs to site {found.round.site}, not to {site}.")

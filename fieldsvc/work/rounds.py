@@ -1,0 +1,141 @@
+"""Rounds and runs as intake needs them: in memory, checked against the database every half minute."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from types import MappingProxyType
+
+from fieldsvc.store import roster
+from fieldsvc.store import round as store
+from fieldsvc.store import task as tasks
+from fieldsvc.store.database import Database
+from fieldsvc.store.device import Device
+from fieldsvc.store.recent import Recent
+from fieldsvc.store.round import StoredRound
+from fieldsvc.store.run import run_id_of
+from geo.rounds import Round, Stop
+
+SUBJECTS_S = 20.0
+DEVICE_S = 5.0
+_RUN_ID = re.compile(r"run-([0-9]{4}-[0-9]{2}-[0-9]{2})-([A-Za-z0-9][A-Za-z0-9._:-]{0,47})")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run with its round; `stop_of_subject` knows its tasks' subjects and its delivery points."""
+
+    run_id: str
+    round_id: str
+    site: str
+    round: Round
+    round_version: int
+    stops_by_id: Mapping[str, Stop]
+    stop_of_subject: Mapping[str, str]
+    delivery_point_of_stop: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRound:
+    """A round with its look-up tables, made once for each version."""
+
+    stored: StoredRound
+    stops_by_id: Mapping[str, Stop]
+    stop_of_point: Mapping[str, str]
+    point_of_stop: Mapping[str, str]
+
+
+class RoundStore:
+    """Rounds and run plans; bounded memories. Rounds stay as long as their version holds, subjects for 20 s."""
+
+    def __init__(
+        self,
+        database: Database,
+        zone: tzinfo,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        rounds: int = 2_000,
+        runs: int = 2_000,
+    ) -> None:
+        self._database = database
+        self._zone = zone
+        self._clock = clock
+        self._rounds: Recent[str, KnownRound] = Recent(size=rounds, ttl_s=float("inf"), clock=clock)
+        self._plans: Recent[str, RunPlan] = Recent(size=runs, ttl_s=SUBJECTS_S, clock=clock)
+        self._of_device: Recent[tuple[str, date], str] = Recent(size=4 * runs, ttl_s=DEVICE_S, clock=clock)
+
+    async def run_plan(self, of: str | Device, *, now: datetime | None = None) -> RunPlan | None:
+        """Find the plan of a run id, or of the run that a device's carrier walks today; None if there is none."""
+        run_id = of if isinstance(of, str) else await self._run_of(of, now or datetime.now(UTC))
+        if run_id is None:
+            return None
+        plan = self._plans.get(run_id)
+        return plan if plan is not None else await self._load(run_id)
+
+    def forget(self) -> None:
+        """Forget everything, after an import in this process."""
+        self._rounds.clear()
+        self._plans.clear()
+        self._of_device.clear()
+
+    async def _run_of(self, device: Device, now: datetime) -> str | None:
+        day = now.astimezone(self._zone).date()
+        known = self._of_device.get((device.device_id, day))
+        if known is not None:
+            return known or None
+        since = self._clock()
+        found = await roster.rounds_of(self._database, device, day)
+        run_id = run_id_of(day, found[0]) if found else ""
+        self._of_device.put((device.device_id, day), run_id, since=since)
+        return run_id or None
+
+    async def _load(self, run_id: str) -> RunPlan | None:
+        named = run_of_id(run_id)
+        if named is None:
+            return None
+        day, round_id = named
+        since = self._clock()
+        known = await self.known_round(round_id)
+        if known is None:
+            return None
+        subjects = await tasks.subjects_of_run(self._database, day, round_id)
+        plan = RunPlan(
+            run_id=run_id,
+            round_id=round_id,
+            site=known.stored.round.site or "",
+            round=known.stored.round,
+            round_version=known.stored.version,
+            stops_by_id=known.stops_by_id,
+            stop_of_subject=MappingProxyType({**known.stop_of_point, **subjects}),
+            delivery_point_of_stop=known.point_of_stop,
+        )
+        self._plans.put(run_id, plan, since=since)
+        return plan
+
+    async def known_round(self, round_id: str) -> KnownRound | None:
+        """Find a round as it is now, with its look-up tables."""
+        known = self._rounds.get(round_id)
+        if known is not None and await store.version(self._database, round_id) == known.stored.version:
+            return known
+        stored = await store.read(self._database, round_id)
+        if stored is None:
+            return None
+        stops = stored.round.stops
+        known = KnownRound(
+            stored,
+            MappingProxyType({stop.stop_id: stop for stop in stops}),
+            MappingProxyType({f"delivery_point/{stop.delivery_point_id}": stop.stop_id for stop in reversed(stops)}),
+            MappingProxyType({stop.stop_id: stop.delivery_point_id or stop.stop_id for stop in stops}),
+        )
+        self._rounds.put(round_id, known, since=self._clock())
+        return known
+
+
+def run_of_id(run_id: str) -> tuple[date, str] | None:
+    """Read `run-<local date>-<round_id>`; None for anything else."""
+    found = _RUN_ID.fullmatch(run_id)
+    try:
+        return (date.fromisoformat(found[1]), found[2]) if found else None
+    except ValueError:
+        return None

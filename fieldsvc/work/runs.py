@@ -1,0 +1,125 @@
+"""Runs: made from the roster each day, and told to the journal."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Protocol
+
+from fieldsvc.errors import NotFound
+from fieldsvc.journal.submission import Result
+from fieldsvc.store import roster
+from fieldsvc.store import run as store
+from fieldsvc.store.database import Database
+from fieldsvc.store.device import Device
+from fieldsvc.store.run import Run, SaidRun, run_id_of
+from fieldsvc.work.errors import NoRunToday
+from fieldsvc.work.rounds import run_of_id
+from handlers.fields import format_time
+from handlers.story import Actor
+
+SERVER = Actor("server")
+_AT_ONCE = 2  # each holds a connection of the pool while its command is decided
+_NEAR = timedelta(days=1)
+
+
+class Sender(Protocol):
+    """What planned work needs of the journal's commands."""
+
+    async def send(
+        self,
+        type: str,  # noqa: A002 - the field's own name
+        data: Mapping[str, Any],
+        *,
+        actor: Actor = ...,
+        site: str | None = None,
+        run: str | None = None,
+        occurred_at: datetime | None = None,
+        handler: str | None = None,
+    ) -> Result:
+        """Decide and commit one command."""
+        ...
+
+
+class Runs:
+    """The runs of the days, for phones and for the daily job."""
+
+    def __init__(self, database: Database, commands: Sender, zone: tzinfo) -> None:
+        self._database = database
+        self._commands = commands
+        self._zone = zone
+        self._telling = asyncio.Semaphore(_AT_ONCE)
+
+    def today(self, now: datetime | None = None) -> date:
+        """Give the local day of a moment."""
+        return (now or datetime.now(UTC)).astimezone(self._zone).date()
+
+    async def plan_day(self, day: date) -> int:
+        """Make the runs of a day and tell the journal what it does not know of them; return how many that were.
+
+        Runs come from the roster, and from the devices' own rounds where the roster names neither round nor carrier.
+        Running it again, or in two processes at once, says nothing twice.
+        """
+        await store.plan_day(self._database, day)
+        waiting = await store.unsaid(self._database, day)
+        await asyncio.gather(*(self._tell(run_id) for run_id in waiting))
+        return len(waiting)
+
+    async def current_run(self, device: Device, now: datetime | None = None) -> Run:
+        """Find the run that a device's carrier walks today, making it if the day was not planned with it. NoRunToday."""
+        day = self.today(now)
+        rounds = await roster.rounds_of(self._database, device, day)
+        if not rounds:
+            raise NoRunToday
+        return await self._made(device, day, rounds[0])
+
+    async def own_run(self, device: Device, run_id: str, now: datetime | None = None) -> Run:
+        """Find a run if it is one of the device's own, of yesterday, today or tomorrow. NotFound otherwise."""
+        named = run_of_id(run_id)
+        if named is None or abs(named[0] - self.today(now)) > _NEAR:
+            raise NotFound
+        day, round_id = named
+        if round_id not in await roster.rounds_of(self._database, device, day):
+            raise NotFound
+        return await self._made(device, day, round_id)
+
+    async def _made(self, device: Device, day: date, round_id: str) -> Run:
+        run_id = run_id_of(day, round_id)
+        found = await store.read(self._database, run_id)
+        if found is None:
+            await store.add(self._database, day, round_id, carrier=device.carrier)
+            await self._tell(run_id)
+            found = await store.read(self._database, run_id)
+        if found is None:
+            raise NoRunToday
+        return found
+
+    async def _tell(self, run_id: str) -> None:
+        """Tell the journal about a run; if the process dies in between, the next one tells it again."""
+        async with self._telling, store.saying(self._database, run_id) as run:
+            if run is None or run.said == run.cover:
+                return
+            for name, data in self._facts(run):
+                await self._commands.send(name, data, actor=SERVER, site=run.site, run=run.run_id)
+
+    def _facts(self, run: SaidRun) -> list[tuple[str, dict[str, Any]]]:
+        """List what is new: a run is planned once, then covered or not."""
+        facts: list[tuple[str, dict[str, Any]]] = []
+        if run.said is None:
+            midnight = datetime.combine(run.day + timedelta(days=1), time(), self._zone)
+            planned = {"run_id": run.run_id, "round_id": run.round_id, "on": run.day.isoformat()}
+            late = datetime.now(UTC) >= midnight
+            facts.append(
+                (
+                    "run.planned",
+                    {
+                        **planned,
+                        **({} if late else {"ends_at": format_time(midnight)}),
+                        **({"carrier": run.carrier} if run.carrier else {}),
+                    },
+                )
+            )
+        if run.carrier is None:
+            facts.append(("run.uncovered", {"run_id": run.run_id, "reason": "absence"}))
+        elif run.said == "uncovered":
+            facts.append(("run.covered", {"run_id": run.run_id, "substitute": True}))
+        return facts
