@@ -1,0 +1,1 @@
+"""Formats in which public events are written."""

@@ -1,0 +1,19 @@
+"""Signing keys of endpoints, sealed at rest under the master key."""
+
+from datetime import datetime
+
+from fieldsvc.journal.sealed import Vault
+from fieldsvc.store import endpoints
+from fieldsvc.store.database import Database
+
+
+def seal_key(vault: Vault, endpoint_id: str, secret: str) -> bytes:
+    """Seal a signing key for its endpoint."""
+    return vault.seal_secret(secret.encode(), context=f"endpoint|{endpoint_id}")
+
+
+async def open_keys(database: Database, vault: Vault, endpoint_id: str) -> list[tuple[str, datetime | None]]:
+    """Open the live signing keys of an endpoint, newest first, each with the moment from which it no longer signs."""
+    sealed = await endpoints.secrets(database, endpoint_id)
+    context = f"endpoint|{endpoint_id}"
+    return [(vault.open_secret(blob, context=context).decode(), until) for blob, until in sealed]
