@@ -1,0 +1,1 @@
+"""What phones send: one module a format."""

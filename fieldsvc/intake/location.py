@@ -1,0 +1,128 @@
+"""Where on its round an event happened: by the thing scanned, by the stop named, else by the fix. It never waits."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from fieldsvc.work.rounds import RunPlan
+from geo import Fix, Stop
+from geo.matching import locate
+from geo.positions import distance_m, is_plausible
+
+FRESH = timedelta(minutes=10)
+NEAR_M, FAR_M = 40.0, 20_000.0
+RUNS_KEPT = 100_000
+NOWHERE: Mapping[str, Any] = {"stop_id": None, "confidence": 0.0, "method": "none", "status": "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location, what the phone should be warned of, and the stop it probably is at instead."""
+
+    located: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+    nearest_stop_id: str | None = None
+
+
+class Locator:
+    """Locates events; remembers for each run how far along its round the last one was, for ten minutes."""
+
+    def __init__(self) -> None:
+        self._along: OrderedDict[str, tuple[datetime, float]] = OrderedDict()
+
+    def locate(
+        self, plan: RunPlan | None, *, scanned: str | None, stop_id: str | None, fix: Fix | None, at: datetime
+    ) -> Place:
+        """Locate one event: `scanned` is the stop that the thing itself is expected at."""
+        usable = fix if fix is not None and is_plausible(fix.lat, fix.lon) else None
+        warnings = ("implausible_fix",) if fix is not None and usable is None else ()
+        if plan is None:
+            return Place(NOWHERE, warnings)
+        for method, name in (("scan", scanned), ("stop", stop_id)):
+            stop = plan.stops_by_id.get(name or "")
+            if stop is not None:
+                along = plan.round.distance_of(stop.stop_id)
+                self._remember(plan.run_id, at, along)
+                place = _at_stop(plan, stop, method, usable, along)
+                return replace(place, warnings=(*warnings, *place.warnings)) if warnings else place
+        if usable is None or not plan.round.stops:
+            return Place(_of_run(plan, NOWHERE), warnings)
+        return self._matched(plan, usable, at)
+
+    def _matched(self, plan: RunPlan, fix: Fix, at: datetime) -> Place:
+        """Project the fix on the planned order, ahead of where the run was less than ten minutes ago.
+
+        Off the round no place is told: neither how far along nor how far beside. Kilometres away it is no fix at all.
+        """
+        before = self._along.get(plan.run_id)
+        after_m = before[1] if before is not None and abs(at - before[0]) <= FRESH else None
+        match = locate(plan.round, fix, after_m)
+        if abs(match.offset_m) > FAR_M:
+            return Place(_of_run(plan, NOWHERE), ("implausible_fix",))
+        if match.status not in ("on_round", "at_stop"):
+            return Place(_of_run(plan, {**NOWHERE, "method": "match", "status": match.status}))
+        self._remember(plan.run_id, at, match.distance_along_m)
+        stop = plan.stops_by_id.get(match.stop_id or "")
+        door = _to_door_m(fix, stop) if stop is not None else None
+        located = {
+            "stop_id": match.stop_id,
+            "door_distance_m": _rounded(door),
+            "confidence": round(match.confidence, 3),
+            "method": "match",
+            "status": match.status,
+            "distance_along_m": _rounded(match.distance_along_m),
+            "offset_m": _rounded(match.offset_m),
+        }
+        return Place(_of_run(plan, located))
+
+    def _remember(self, run_id: str, at: datetime, along_m: float) -> None:
+        before = self._along.get(run_id)
+        if before is not None and before[0] > at:
+            return
+        self._along[run_id] = (at, along_m)
+        self._along.move_to_end(run_id)
+        if len(self._along) > RUNS_KEPT:
+            self._along.popitem(last=False)
+
+
+def _at_stop(plan: RunPlan, stop: Stop, method: str, fix: Fix | None, along_m: float) -> Place:
+    door = _to_door_m(fix, stop) if fix is not None else None
+    tolerance = max(NEAR_M, 2 * (fix.accuracy_m or 0.0)) if fix is not None else NEAR_M
+    far = door is not None and door > tolerance
+    trust = 0.98 if method == "scan" else 0.95
+    located = {
+        "stop_id": stop.stop_id,
+        "door_distance_m": _rounded(door),
+        "confidence": 0.6 if far else trust,
+        "method": method,
+        "status": "at_stop",
+        "distance_along_m": _rounded(along_m),
+        "offset_m": None,
+    }
+    if not far or fix is None:
+        return Place(_of_run(plan, located))
+    nearest = min(plan.round.stops, key=lambda other: _to_door_m(fix, other))
+    near = nearest.stop_id if _to_door_m(fix, nearest) <= tolerance else None
+    return Place(_of_run(plan, located), ("wrong_door",), near)
+
+
+def _to_door_m(fix: Fix, stop: Stop) -> float:
+    """Measure to the door or to the letterbox, whichever is nearer: in the country they can be far apart."""
+    door = distance_m(fix.lat, fix.lon, stop.lat, stop.lon)
+    return min(door, distance_m(fix.lat, fix.lon, *stop.box_at)) if stop.box_at else door
+
+
+def _of_run(plan: RunPlan, located: Mapping[str, Any]) -> Mapping[str, Any]:
+    stop_id = located.get("stop_id")
+    return {
+        **located,
+        "round_id": plan.round_id,
+        "run_id": plan.run_id,
+        "delivery_point_id": plan.delivery_point_of_stop.get(stop_id) if stop_id else None,
+    }
+
+
+def _rounded(metres: float | None) -> float | None:
+    return None if metres is None else round(metres, 1)

@@ -1,0 +1,1 @@
+"""HTTP: thin views, one file an audience, over the rooms below."""

@@ -1,0 +1,156 @@
+"""What phones ask for: enrolment, the run of the day, its sheet, the services, their own receipts."""
+
+import base64
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from fieldsvc.access.attempts import Attempts
+from fieldsvc.access.enrolment import redeem_code
+from fieldsvc.access.errors import BadCode, TooManyTries
+from fieldsvc.errors import BadRequest
+from fieldsvc.journal.receipts import Receipt
+from fieldsvc.store import device as devices
+from fieldsvc.web.auth import ACCESS, base_url, require_device
+from fieldsvc.web.problems import json_response
+from fieldsvc.web.tasks import read_object
+from fieldsvc.work.runs import Runs
+from fieldsvc.work.sheets import Sheets
+from handlers.base import Handler, wire_type
+from handlers.registry import Registry
+from handlers.story import EventType
+
+RUNS = web.AppKey("RUNS", Runs)
+SHEETS = web.AppKey("SHEETS", Sheets)
+SERVICES = web.AppKey("SERVICES", bytes)
+CODE_ATTEMPTS = web.AppKey("CODE_ATTEMPTS", Attempts)
+_PAGE, _MOST = 100, 1_000
+
+
+async def enrol(request: web.Request) -> web.Response:
+    """Turn a one-time code into a device's credentials, which are shown this once."""
+    attempts, source = request.app[CODE_ATTEMPTS], request.remote or ""
+    if attempts.too_many(source):
+        raise TooManyTries(retry_after_s=60)
+    body = await read_object(request)
+    code = body.get("code")
+    try:
+        if not isinstance(code, str) or body.keys() != {"code"}:
+            raise BadRequest('The body is {"code": "…"}.')
+        found = await redeem_code(request.app[ACCESS].database, base_url(request), code)
+    except BadCode:
+        attempts.failed(source)
+        raise
+    return json_response(found, status=201, headers={"Cache-Control": "no-store"})
+
+
+async def current_run(request: web.Request) -> web.Response:
+    """Name the run of the day."""
+    device = await require_device(request)
+    run = await request.app[RUNS].current_run(device)
+    return json_response(
+        {"run_id": run.run_id, "round_id": run.round_id, "state": run.state, "sheet_version": run.sheet_version}
+    )
+
+
+async def sheet(request: web.Request) -> web.Response:
+    """Give the sheet of the device's own run, or 304 when the phone has this version."""
+    device = await require_device(request)
+    run = await request.app[RUNS].own_run(device, request.match_info["id"])
+    headers = {"ETag": f'"{run.sheet_version}"', "Cache-Control": "private, no-cache"}
+    if has_version(request, run.sheet_version):
+        return web.Response(status=304, headers=headers)
+    return json_response(await request.app[SHEETS].sheet(run), headers=headers)
+
+
+async def services(request: web.Request) -> web.Response:
+    """List every service with the schemas that the phone draws its forms from."""
+    await require_device(request)
+    return web.Response(body=request.app[SERVICES], content_type="application/json")
+
+
+async def receipts(request: web.Request) -> web.Response:
+    """Page through the device's signed receipts, oldest first."""
+    device = await require_device(request)
+    after, limit = decode_cursor(request.query.get("cursor")), page_limit(request)
+    found = await devices.receipts(request.app[ACCESS].database, device.device_id, after=after, limit=limit + 1)
+    page = found[:limit]
+    items = [
+        {
+            "no": each.no,
+            "at": each.at,
+            "receipt": Receipt(device.device_id, each.no, each.at, each.previous, each.body, each.signature).compact,
+        }
+        for each in page
+    ]
+    more = {"cursor": encode_cursor(page[-1].no)} if len(found) > limit else {}
+    return json_response({"receipts": items, **more})
+
+
+def has_version(request: web.Request, version: int) -> bool:
+    """Tell whether the phone has this version: by If-None-Match, or `?since=`."""
+    if request.query.get("since") == str(version):
+        return True
+    return any(tag.value in {str(version), "*"} for tag in request.if_none_match or ())
+
+
+def services_document(registry: Registry) -> bytes:
+    """Describe every service as JSON: made once, when the service starts."""
+    found = [_service(handler) for handler in registry.handlers.values()]
+    return orjson.dumps({"services": found})
+
+
+def _service(handler: Handler) -> dict[str, Any]:
+    return {
+        "service": handler.name,
+        "title": dict(handler.title),
+        "subject": handler.subject,
+        "takes_tasks": handler.takes_tasks,
+        "events": [_event(each) for each in handler.events],
+    }
+
+
+def _event(each: EventType) -> dict[str, Any]:
+    return {
+        "type": wire_type(each.name),
+        "title": dict(each.title),
+        "by": sorted(each.by),
+        "schema": each.payload.model_json_schema(by_alias=True),
+        "examples": [dict(example) for example in each.examples],
+    }
+
+
+def encode_cursor(no: int) -> str:
+    """Make an opaque cursor."""
+    return base64.urlsafe_b64encode(f"r{no}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None) -> int:
+    """Read a cursor; none = from the start. BadRequest for anything else."""
+    if not cursor:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except ValueError:
+        raise BadRequest("This cursor is not valid.") from None
+    if not text.startswith("r") or not text[1:].isascii() or not text[1:].isdigit() or len(text) > 19:
+        raise BadRequest("This cursor is not valid.")
+    return int(text[1:])
+
+
+def page_limit(request: web.Request) -> int:
+    """Read `?limit=`, 1 to 1,000."""
+    text = request.query.get("limit", str(_PAGE))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MOST:
+        raise BadRequest(f"The limit is a number from 1 to {_MOST}.")
+    return int(text)
+
+
+routes: list[web.RouteDef] = [
+    web.post("/v1/devices/enrol", enrol),
+    web.get("/v1/runs/current", current_run),
+    web.get("/v1/runs/{id}/sheet", sheet),
+    web.get("/v1/services", services),
+    web.get("/v1/me/receipts", receipts),
+]

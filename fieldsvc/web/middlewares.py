@@ -1,0 +1,93 @@
+"""What every request passes: an id, a clean error, the store's epoch, and the count of it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import structlog
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import BadHttpMessage
+
+from fieldsvc.errors import FieldsvcError, NotFound
+from fieldsvc.ids import uuid7
+from fieldsvc.logs import get_logger
+from fieldsvc.metrics import Metrics
+from fieldsvc.store.database import is_unreachable
+from fieldsvc.web.problems import from_error, problem
+
+log = get_logger()
+View = Callable[[web.Request], Awaitable[web.StreamResponse]]
+EPOCH = web.AppKey("EPOCH", UUID)
+METRICS = web.AppKey("METRICS", Metrics)
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+@web.middleware
+async def identified(request: web.Request, handler: View) -> web.StreamResponse:
+    """Give the request an id, in its logs and its answer; count and time it by its route."""
+    name = str(uuid7())
+    structlog.contextvars.bind_contextvars(request_id=name)
+    began = time.perf_counter()
+    try:
+        answer = await handler(request)
+    finally:
+        structlog.contextvars.unbind_contextvars("request_id")
+    route = route_of(request)
+    metrics = request.app[METRICS]
+    metrics.requests.labels(route, str(answer.status)).inc()
+    metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
+    if not answer.prepared:
+        answer.headers["X-Request-Id"] = name
+    return answer
+
+
+@web.middleware
+async def problems(request: web.Request, handler: View) -> web.StreamResponse:
+    """Turn every error into a problem that echoes nothing."""
+    try:
+        _check_path(request)
+        return await handler(request)
+    except FieldsvcError as error:
+        if error.status >= 500:
+            log.warning("request.failed", route=route_of(request), code=error.code, status=error.status)
+        return from_error(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return problem(
+            error.status, _CODES.get(error.status, "http_error"), "This cannot be answered.", headers=headers
+        )
+    except (ClientPayloadError, BadHttpMessage, web.RequestPayloadError):
+        return problem(400, "bad_body", "The body is broken or its encoding is.")
+    except Exception as error:
+        if not is_unreachable(error):
+            log.exception("request.crashed", route=route_of(request))
+            return problem(500, "internal", "Something went wrong. It was logged.")
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            raise  # it is the caller who went away
+        log.warning("request.failed", route=route_of(request), error=type(error).__name__, status=503)
+        return problem(503, "unavailable", "Not possible right now.", headers={"Retry-After": "2"})
+
+
+async def finish(request: web.Request, answer: web.StreamResponse) -> None:
+    """Put the store's epoch and the security headers on every answer, and take the server's version off."""
+    answer.headers.popall("Server", None)
+    answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+    answer.headers.setdefault("Cache-Control", "no-store")
+    epoch = request.app.get(EPOCH)
+    if epoch is not None:
+        answer.headers["Fieldsvc-Store-Epoch"] = str(epoch)
+
+
+def _check_path(request: web.Request) -> None:
+    """Refuse names in the path that no database text can hold, before a view looks them up."""
+    for name in request.match_info.values():
+        if "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise NotFound
+
+
+def route_of(request: web.Request) -> str:
+    """Name the route by its template, never by its path."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"

@@ -1,0 +1,305 @@
+"""Schemas of requests and answers that no model describes; they are the words of the views, written down."""
+
+from collections.abc import Mapping
+
+from fieldsvc.intake.reasons import REASONS, STATUSES, WARNINGS
+from fieldsvc.web.reference.schemas import Schema, ref
+from geo.rounds import MODES
+
+STRING: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+BOOLEAN: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+DAY: Schema = {"type": "string", "format": "date"}
+ANY: Schema = {"type": "object"}
+
+
+def array(items: Schema) -> Schema:
+    """Describe a list."""
+    return {"type": "array", "items": items}
+
+
+def nullable(schema: Schema) -> Schema:
+    """Let it be null as well."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def closed(words: Mapping[str, str]) -> Schema:
+    """Describe a closed list of words, each with its sentence."""
+    lines = "\n".join(f"- `{word}`: {sentence}" for word, sentence in words.items())
+    return {"type": "string", "enum": list(words), "description": lines}
+
+
+def record(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
+    """Describe an object by what it always has and what it may have."""
+    return {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}}
+
+
+_PLACEMENT = record(
+    {
+        "normalised": nullable(STRING),
+        "lat": nullable(NUMBER),
+        "lon": nullable(NUMBER),
+        "score": NUMBER,
+        "round_id": nullable(STRING),
+        "after_stop_id": nullable(STRING),
+        "before_stop_id": nullable(STRING),
+        "cost_m": {**nullable(NUMBER), "description": "Metres that the new stop adds to the round."},
+        "ambiguous": BOOLEAN,
+        "confidence": NUMBER,
+    }
+)
+_TASK_ON_SHEET = record(
+    {
+        "task_id": STRING,
+        "service": STRING,
+        "subject": STRING,
+        "addressee": {},
+        "window": nullable(ref("Window")),
+        "requirements": array(STRING),
+        "details": ANY,
+    }
+)
+_STOP = record(
+    {
+        "stop_id": STRING,
+        "sequence": nullable(INTEGER),
+        "delivery_point_id": nullable(STRING),
+        "address": nullable(STRING),
+        "lat": NUMBER,
+        "lon": NUMBER,
+        "side": nullable(STRING),
+        "box_at": {**nullable(array(NUMBER)), "description": "[lon, lat] of the letterbox where it is away from the door."},
+        "tasks": array(_TASK_ON_SHEET),
+    }
+)  # fmt: skip
+_ENDPOINT: dict[str, Schema] = {
+    "id": STRING,
+    "url": {"type": "string", "format": "uri"},
+    "types": array(STRING),
+    "thin": BOOLEAN,
+    "state": {"enum": ["active", "paused", "disabled"]},
+    "reason": {**nullable(STRING), "description": "Why it is not active."},
+    "created_at": TIME,
+}
+_SECRET: Schema = {"type": "string", "pattern": "^whsec_", "description": "The signing key, shown this once."}
+_RUN_STATE: Schema = {"type": "string", "description": "planned, started, paused or ended."}
+
+WRITTEN: Mapping[str, Schema] = {
+    "Problem": {
+        **record(
+            {
+                "type": STRING,
+                "title": STRING,
+                "status": INTEGER,
+                "code": {"type": "string", "description": "Stable: decide by this, not by the words."},
+                "detail": STRING,
+            }
+        ),
+        "description": "An error, RFC 9457. It repeats no value of the request.",
+    },
+    "EventResults": record(
+        {
+            "receipt": {
+                **nullable(STRING),
+                "description": "A compact JWS (EdDSA) over what was accepted or duplicate; null unless a device sent it.",
+            },
+            "results": {**array(ref("EventResult")), "description": "One for each member, in the order sent."},
+        }
+    ),
+    "EventResult": record(
+        {
+            "id": {**nullable(STRING), "description": "As it was sent; null when it could not be read."},
+            "status": closed(STATUSES),
+            "warnings": array(closed(WARNINGS)),
+        },
+        {
+            "reason": closed(REASONS),
+            "located": ref("EventPlace"),
+            "answer": {"anyOf": [ref("AddressAnswer"), ANY], "description": "The service's own."},
+        },
+    ),
+    "EventPlace": record(
+        {"stop_id": nullable(STRING), "confidence": NUMBER, "method": STRING, "status": STRING},
+        {
+            "door_distance_m": nullable(NUMBER),
+            "round_id": STRING,
+            "run_id": STRING,
+            "delivery_point_id": nullable(STRING),
+            "distance_along_m": nullable(NUMBER),
+            "offset_m": nullable(NUMBER),
+            "nearest_stop_id": {
+                "type": "string",
+                "description": "With `wrong_door`: the stop that the position is at.",
+            },
+        },
+    ),
+    "AddressAnswer": {
+        **_PLACEMENT,
+        "required": ["decision"],
+        "properties": {**_PLACEMENT["properties"], "decision": {"enum": ["accepted", "review"]}},
+        "description": "Where a new address falls. Without a new address only the decision.",
+    },
+    "DeviceCredentials": record(
+        {
+            "device_id": STRING,
+            "token": STRING,
+            "owntracks": record({"url": STRING, "user": STRING, "password": STRING, "passphrase": STRING}),
+            "osmand": record({"url": STRING}),
+            "carrier": STRING,
+            "site": STRING,
+            "round": nullable(STRING),
+        }
+    ),
+    "Run": record({"run_id": STRING, "round_id": STRING, "state": _RUN_STATE, "sheet_version": INTEGER}),
+    "Sheet": record(
+        {
+            "run_id": STRING,
+            "round_id": STRING,
+            "site": STRING,
+            "mode": {"enum": list(MODES)},
+            "version": INTEGER,
+            "state": _RUN_STATE,
+            "line": {**array(array(NUMBER)), "description": "The planned line as [lon, lat]."},
+            "stops": array(_STOP),
+            "tasks_without_stop": array(_TASK_ON_SHEET),
+            "instructions": array({}),
+            "hazards": array({}),
+            "requests": array({}),
+            "mandates": array({}),
+            "forms": ANY,
+        }
+    ),
+    "Services": record(
+        {
+            "services": array(
+                record(
+                    {
+                        "service": STRING,
+                        "title": ref("Title"),
+                        "subject": STRING,
+                        "takes_tasks": BOOLEAN,
+                        "events": array(
+                            record(
+                                {
+                                    "type": STRING,
+                                    "title": ref("Title"),
+                                    "by": array(STRING),
+                                    "schema": ANY,
+                                    "examples": array(ANY),
+                                }
+                            )
+                        ),
+                    }
+                )
+            )
+        }
+    ),
+    "Receipts": record(
+        {"receipts": array(record({"no": INTEGER, "at": TIME, "receipt": STRING}))},
+        {"cursor": {"type": "string", "description": "There when more follow."}},
+    ),
+    "Title": record({"fr": STRING, "en": STRING}),
+    "Window": record({"from": TIME, "until": TIME}),
+    "Task": {
+        **record(
+            {
+                "task_id": STRING,
+                "service": STRING,
+                "subject": STRING,
+                "on": DAY,
+                "delivery_point": nullable(STRING),
+                "window": nullable(ref("Window")),
+                "requirements": array(STRING),
+                "order_ref": nullable(STRING),
+                "state": {"type": "string", "description": "planned, cancelled, expired, …"},
+                "seen": {
+                    "type": "boolean",
+                    "description": "Whether the carrier has seen it: then it can no longer be changed.",
+                },
+                "placed": {"type": "boolean", "description": "Whether it lies on a round."},
+            },
+            {"run_id": {**nullable(STRING), "description": "For the operator's people only."}},
+        ),
+        "description": "A task. Who reads it again also gets what was ordered of address, addressee, notes and the like.",
+    },
+    "TaskChanged": {
+        "allOf": [
+            ref("Task"),
+            record({"warnings": {**array(STRING), "description": "`unknown_delivery_point`, `address_not_placed`."}}),
+        ]
+    },
+    "Endpoint": record(_ENDPOINT),
+    "EndpointMade": record({**_ENDPOINT, "secret": _SECRET}),
+    "EndpointHealth": record(
+        {
+            **_ENDPOINT,
+            "health": record(
+                {
+                    "breaker": {"enum": ["closed", "open"]},
+                    "next_probe_at": nullable(TIME),
+                    "held_until": nullable(TIME),
+                    "parked": {"type": "integer", "description": "Subjects that wait alone for their retry."},
+                    "dead_letters": {"type": "integer", "description": "Events whose schedule is exhausted."},
+                }
+            ),
+        }
+    ),
+    "Endpoints": record({"endpoints": array(ref("Endpoint")), "next": nullable(STRING)}),
+    "SecretRotated": record({"id": STRING, "secret": _SECRET, "overlap_s": NUMBER}),
+    "Attempt": record(
+        {
+            "event_id": STRING,
+            "attempt": {"type": "integer", "description": "From 1; 0 for a probe and for a test."},
+            "at": TIME,
+            "status": nullable(INTEGER),
+            "ms": INTEGER,
+            "error": {**nullable(STRING), "description": "Without a status: dns, connect, tls, timeout, …"},
+            "body": {"type": "string", "description": "The first 4 KiB of the answer."},
+        }
+    ),
+    "Attempts": record({"attempts": array(ref("Attempt")), "next": nullable(STRING)}),
+    "FeedPage": record(
+        {
+            "events": array(ref("PublicEvent")),
+            "next": {"type": "string", "description": "The cursor to go on from, also when there are no events."},
+        }
+    ),
+    "Types": record(
+        {
+            "types": array(
+                record(
+                    {
+                        "name": {"type": "string", "description": "What filters match: item.delivered."},
+                        "type": {"type": "string", "description": "What events carry: fieldsvc.item.delivered.v1."},
+                        "title": ref("Title"),
+                        "services": array(STRING),
+                        "schema": {**ANY, "description": "JSON Schema of `data`; `x-class` is the class of a field."},
+                    },
+                    {"example": ANY},
+                )
+            )
+        }
+    ),
+    "Health": record({"status": STRING}, {"missing": array(STRING)}),
+}
+
+
+WEBHOOK_HEADERS: Schema = {
+    **record(
+        {
+            "webhook-id": {"type": "string", "description": "The event's id: the same in every retry. Drop what you know."},
+            "webhook-timestamp": {
+                "type": "string",
+                "pattern": "^[0-9]+$",
+                "description": "Unix seconds of this attempt. Refuse what is five minutes off.",
+            },
+            "webhook-signature": {
+                "type": "string",
+                "description": "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; several with a space between while keys overlap.",
+            },
+        }
+    ),
+    "description": "Standard Webhooks 1.0.0.",
+}  # fmt: skip

@@ -1,0 +1,151 @@
+"""Examples of public events that cannot drift: the services tell them, from the examples that their own types carry.
+
+Each service gets the examples of its types as one story, a minute apart and after an order; then the same story arriving in
+reverse, which is where corrections and alerts come from. The first event of each public type is its example.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from fieldsvc.journal.reader import Row
+from fieldsvc.journal.rows import cut
+from fieldsvc.publishing.formats.cloudevents import View, render
+from handlers import tasks
+from handlers.base import Handler, validated, wire_type
+from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, Payload, format_time
+from handlers.registry import Registry
+from handlers.story import Actor, Event, PublicEvent, Refused, State
+
+RUN_ID, STOP_ID, SITE, ACCOUNT = "run-2026-11-21-T07", "st-118", "site-pantin", "acc-1"
+MORNING = datetime(2026, 11, 21, 9, 42, 17, tzinfo=UTC)
+EVENT_ID = "019a8f3e-7c11-7d3a-9a51-{:012x}"
+PLACE: Mapping[str, Any] = {
+    "stop_id": STOP_ID,
+    "door_distance_m": 8.2,
+    "confidence": 0.97,
+    "status": "at_stop",
+    "round_id": "T07",
+    "run_id": RUN_ID,
+    "delivery_point_id": "dp-118",
+    "distance_along_m": 4210.5,
+    "offset_m": None,
+}
+FIX = {"lat": 48.93781, "lon": 2.16091, "accuracy_m": 8.0, "fixed_at": "2026-11-21T09:42:12Z"}
+OWNER = View(ACCOUNT, health=True)
+Step = tuple[str, type[Payload], Mapping[str, Any], bool]  # type, payload model, data, whether a scan locates it
+
+
+def field_example(name: str, subject: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a field event as a phone sends it."""
+    return {
+        "specversion": "1.0",
+        "id": EVENT_ID.format(0x0C5D8C1F2E44),
+        "source": "/devices/d-0042",
+        "type": wire_type(name),
+        "subject": subject,
+        "time": format_time(MORNING),
+        "runid": RUN_ID,
+        "data": {"fix": FIX, **data},
+    }
+
+
+def public_examples(registry: Registry, view: View = OWNER) -> dict[str, dict[str, Any]]:
+    """Return one public event for each type that a story of examples reaches; by default as its own account gets it."""
+    found: dict[str, dict[str, Any]] = {}
+    for backwards in (False, True):
+        for handler in registry.handlers.values():
+            for name, event in _told(handler, registry, view=view, backwards=backwards):
+                found.setdefault(name, event)
+    return found
+
+
+def subject_of(handler: Handler, name: str, data: Mapping[str, Any]) -> str:
+    """Name the subject of an example."""
+    return handler.subjects_of(name, data)[0]
+
+
+def _told(handler: Handler, registry: Registry, *, view: View, backwards: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Tell the story of a service's examples; with `backwards` the last one arrives first, each at its own time."""
+    steps = list(enumerate(_steps(handler)))
+    states: dict[str, State] = {}
+    heads: dict[str, int] = {}
+    for number, step in reversed(steps) if backwards else steps:
+        event = _event(handler, step, number)
+        state = states.get(event.subject, State())
+        try:
+            decision = handler.decide(state, event, MORNING + timedelta(hours=2))
+        except Refused:
+            continue
+        states[event.subject] = State(orjson.loads(orjson.dumps(decision.new_state)))
+        for public in decision.public_events:
+            heads[event.subject] = heads.get(event.subject, 0) + 1
+            yield public.type, _rendered(_row(registry, event, public, heads[event.subject]), registry, public, view)
+
+
+def _steps(handler: Handler) -> Sequence[Step]:
+    each = [(kind.name, kind.payload, kind.examples[0], kind.scanned) for kind in handler.events]
+    if not handler.takes_tasks:
+        return each
+    subject = subject_of(handler, each[0][0], each[0][2])
+    orders = [
+        (kind.name, kind.payload, {**kind.examples[0], "service": handler.name, "subject": subject}, False)
+        for kind in tasks.EVENTS
+    ]
+    return [orders[0], *each, *orders[1:]]
+
+
+def _event(handler: Handler, step: Step, number: int) -> Event:
+    name, payload, example, scanned = step
+    data = validated(payload, orjson.dumps(dict(example)))
+    ordered = name in tasks.TYPES
+    subjects = handler.subjects_of(name, data)
+    several = len(subjects) > 1
+    return Event(
+        id=UUID(EVENT_ID.format(number + 1)),
+        type=name,
+        subject=subjects[0],
+        occurred_at=MORNING + timedelta(minutes=number),
+        data=data,
+        actor=Actor("subscriber", ACCOUNT) if ordered else Actor("device"),
+        site=SITE,
+        run=None if ordered else RUN_ID,
+        located=None if ordered else {**PLACE, "method": "scan" if scanned else "stop"},
+        late_s=3.0,
+        main_part=1 if several else 0,
+        extra_part=len(subjects) + 1 if several else 1,
+    )
+
+
+def _row(registry: Registry, event: Event, public: PublicEvent, sequence: int) -> Row:
+    parts = cut(registry.public[public.type].data, public.data)
+    sealed = [each.value for each in SEALED_CLASSES if each in parts]
+    content: dict[str, Any] = {"public": parts.get(PUBLIC, {}), "operational": parts.get(OPERATIONAL, {})}
+    content |= {"supersedes": public.supersedes} if public.supersedes else {}
+    content |= {"sealed": sealed} if sealed else {}
+    return Row(
+        day=MORNING.date(),
+        shard=0,
+        pos=sequence,
+        event_id=event.id,
+        part=public.part,
+        type=public.type,
+        subject=event.subject,
+        subject_seq=sequence,
+        account=ACCOUNT,
+        site=SITE,
+        run=event.run,
+        occurred_at=public.occurred_at,
+        received_at=event.occurred_at + timedelta(seconds=3),
+        public=orjson.dumps(content),
+    )
+
+
+def _rendered(row: Row, registry: Registry, public: PublicEvent, view: View) -> dict[str, Any]:
+    parts = cut(registry.public[public.type].data, public.data)
+    opened = {each.value: parts[each] for each in SEALED_CLASSES if each in parts}
+    shown: dict[str, Any] = orjson.loads(render(row, opened, view))
+    return shown

@@ -1,0 +1,397 @@
+"""One entry for each route, keyed (method, path): what the docstring of its view does not say. A test holds it to the router."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from fieldsvc import errors as e
+from fieldsvc.access.errors import BadCode, BadCsrf, TooManyTries
+from fieldsvc.publishing.feed import BadCursor, CursorExpired
+from fieldsvc.web.auth import CSRF_HEADER
+from fieldsvc.web.reference.bodies import ANY, INTEGER, STRING, array, record
+from fieldsvc.web.reference.schemas import Schema, ref
+from fieldsvc.web.subscriber import EndpointChange, NewEndpoint, Rotation
+from fieldsvc.web.tasks import KEY_HEADER
+from fieldsvc.work import errors as w
+from fieldsvc.work.task_body import TaskBody
+
+Security = Sequence[Mapping[str, Sequence[str]]]
+Fault = type[e.FieldsvcError] | tuple[int, str]
+Content = Schema | type[BaseModel] | None  # a schema, a model, or a body that has none
+
+JSON, HTML = "application/json", "text/html"
+EVENT, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
+OPEN: Security = ()
+DEVICE: Security = ({"device": ()}, {"device_basic": ()})
+KEY: Security = ({"api_key": ()},)
+PERSON: Security = ({"session": ()},)
+ACTING: Security = ({"session": (), "csrf": ()},)
+_AUTH: tuple[Fault, ...] = (e.Unauthorized, e.Revoked)
+_TASK: tuple[Fault, ...] = (*_AUTH, e.NotFound)
+_BODY: tuple[Fault, ...] = (e.BadRequest, e.TooLarge)
+_TASK_BODY: tuple[Fault, ...] = (
+    *(*_BODY, e.UnsupportedMedia, BadCsrf, w.BadTask, w.UnknownService, w.SubjectRequired, w.PlaceRequired),
+    *((409, "subject_taken"), e.Unavailable, e.TooMany),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer: what it is, its media types, and its own headers with a sentence each."""
+
+    says: str
+    content: Mapping[str, Content] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is to be known of a route beside its method, its path and the first line of its view's docstring."""
+
+    tag: str
+    fr: str  # that first line, in French
+    answers: Mapping[int, Answer]
+    security: Security = OPEN
+    faults: Sequence[Fault] = ()
+    body: Mapping[str, Content] | None = None
+    body_required: bool = True
+    parameters: Sequence[Schema] = ()
+    path: Mapping[str, str] = field(default_factory=dict)  # what each part of the path is
+    description: str = ""
+
+
+def one(status: int, says: str, schema: Content, **headers: str) -> dict[int, Answer]:
+    """Answer with JSON."""
+    named = {name.replace("_", "-"): words for name, words in headers.items()}
+    return {status: Answer(says, {JSON: schema}, named)}
+
+
+def parameter(where: str, name: str, description: str, schema: Schema = STRING) -> dict[str, Any]:
+    """Describe an optional parameter of the query or a header."""
+    return {"name": name, "in": where, "description": description, "schema": schema}
+
+
+def _limit(most: int = 1000) -> dict[str, Any]:
+    return parameter("query", "limit", "How many.", {**INTEGER, "minimum": 1, "maximum": most, "default": 100})
+
+
+_CURSOR = parameter("query", "cursor", "Where the page before ended; opaque.")
+_IDEMPOTENCY = parameter(
+    "header",
+    KEY_HEADER,
+    "1 to 255 printable characters; the same key and body within 24 hours get the first answer again.",
+)
+_CSRF_NOTE = f"A session needs its token in the header {CSRF_HEADER}; credentials in the header Authorization do not."
+_TASK_ID, _ENDPOINT_ID = {"id": "The task."}, {"id": "The endpoint."}
+_NO_BODY = {204: Answer("Done.")}
+
+Table = Mapping[tuple[str, str], Operation]
+
+_EVENTS: Table = {
+    ("POST", "/v1/events"): Operation(
+        "field events",
+        "Prend un CloudEvent ou un lot ; répond par un reçu et un résultat pour chacun, dans l'ordre envoyé.",
+        one(200, "One result for each member; a faulty member never fails the others.", ref("EventResults")),
+        security=(*DEVICE, *KEY, *ACTING),
+        faults=(
+            e.NotJson, e.BadRequest, (400, "bad_body"), *_AUTH, BadCsrf, e.TooLarge, e.UnsupportedMedia, e.TooMany,
+            e.Unavailable,
+        ),
+        body={
+            EVENT: ref("FieldEvent"),
+            BATCH: ref("FieldEventBatch"),
+            JSON: {"anyOf": [ref("FieldEvent"), ref("FieldEventBatch")]},
+        },
+        parameters=(
+            parameter(
+                "header",
+                "Fieldsvc-Sent-At",
+                "The phone's clock at this very attempt, RFC 3339: what it is off by corrects the events' times.",
+                {"type": "string", "format": "date-time"},
+            ),
+            parameter("header", "Content-Encoding", "gzip or deflate.", {"enum": ["gzip", "deflate"]}),
+        ),
+        description=(
+            "At most 500 events and 1 MiB decoded. 400 `not_json` only when no event can be told apart. "
+            "After 429 and 503 send the whole request again: what was committed answers `duplicate`. " + _CSRF_NOTE
+        ),
+    ),
+}  # fmt: skip
+
+_CARRIERS: Table = {
+    ("POST", "/v1/devices/enrol"): Operation(
+        "devices",
+        "Change un code à usage unique en identifiants d'appareil, montrés cette seule fois.",
+        one(201, "The credentials.", ref("DeviceCredentials")),
+        faults=(e.BadRequest, BadCode, e.TooLarge, e.UnsupportedMedia, TooManyTries),
+        body={JSON: {**record({"code": STRING}), "additionalProperties": False}},
+    ),
+    ("GET", "/v1/runs/current"): Operation(
+        "runs",
+        "Nomme la tournée du jour.",
+        one(200, "The run.", ref("Run")),
+        security=DEVICE,
+        faults=(*_AUTH, w.NoRunToday),
+    ),
+    ("GET", "/v1/runs/{id}/sheet"): Operation(
+        "runs",
+        "Donne la feuille de la tournée de l'appareil, ou 304 si le téléphone a cette version.",
+        {
+            **one(200, "The sheet.", ref("Sheet"), ETag="The version."),
+            304: Answer("The phone has this version.", headers={"ETag": "The version."}),
+        },
+        security=DEVICE,
+        faults=(*_AUTH, e.NotFound),
+        parameters=(
+            parameter("query", "since", "The version that the phone has.", INTEGER),
+            parameter("header", "If-None-Match", "The version that the phone has."),
+        ),
+        path={"id": "The run: `run-<local date>-<round>`, of yesterday, today or tomorrow."},
+    ),
+    ("GET", "/v1/services"): Operation(
+        "runs",
+        "Liste les services avec les schémas dont le téléphone tire ses formulaires.",
+        one(200, "The services.", ref("Services")),
+        security=DEVICE,
+        faults=_AUTH,
+    ),
+    ("GET", "/v1/me/receipts"): Operation(
+        "devices",
+        "Parcourt les reçus signés de l'appareil, du plus ancien au plus récent.",
+        one(200, "A page of receipts.", ref("Receipts")),
+        security=DEVICE,
+        faults=(e.BadRequest, *_AUTH),
+        parameters=(_CURSOR, _limit()),
+    ),
+}
+
+_TASKS: Table = {
+    ("POST", "/v1/tasks"): Operation(
+        "tasks",
+        "Commande une mission ; avec une Idempotency-Key, une même requête a un seul effet et une seule réponse.",
+        one(201, "The task.", ref("TaskChanged"), Location="The task."),
+        security=(*KEY, *ACTING),
+        faults=(*_AUTH, e.Forbidden, *_TASK_BODY, w.BadKey, w.KeyReused, w.KeyInUse),
+        body={JSON: TaskBody},
+        parameters=(_IDEMPOTENCY,),
+        description="A key needs the scope `order:<service>`. " + _CSRF_NOTE,
+    ),
+    ("GET", "/v1/tasks/{id}"): Operation(
+        "tasks",
+        "Donne une mission de l'appelant.",
+        one(200, "The task.", ref("Task")),
+        security=(*KEY, *PERSON),
+        faults=_TASK,
+        path=_TASK_ID,
+    ),
+    ("PATCH", "/v1/tasks/{id}"): Operation(
+        "tasks",
+        "Modifie une mission que le facteur n'a pas vue.",
+        one(200, "The task.", ref("TaskChanged")),
+        security=(*KEY, *ACTING),
+        faults=(*_TASK, *_TASK_BODY, w.TaskSeen, w.TaskClosed),
+        body={JSON: ANY, "application/merge-patch+json": ANY},
+        path=_TASK_ID,
+        description="A merge patch of what was ordered: null removes; service, subject and person stay. " + _CSRF_NOTE,
+    ),
+    ("DELETE", "/v1/tasks/{id}"): Operation(
+        "tasks",
+        "Annule une mission que le facteur n'a pas vue.",
+        _NO_BODY,
+        security=(*KEY, *ACTING),
+        faults=(*_TASK, BadCsrf, w.TaskSeen, w.TaskClosed, e.Unavailable, e.TooMany),
+        path=_TASK_ID,
+        description=_CSRF_NOTE,
+    ),
+}
+
+
+def _of_endpoint(fr: str, answers: Mapping[int, Answer], **more: Any) -> Operation:
+    faults = (*more.pop("faults", ()), *_AUTH, e.NotFound)
+    return Operation("endpoints", fr, answers, security=KEY, faults=faults, path=_ENDPOINT_ID, **more)
+
+
+_ENDPOINTS: Table = {
+    ("POST", "/v1/endpoints"): Operation(
+        "endpoints",
+        "Crée un point de réception ; sa clé de signature n'est montrée qu'ici.",
+        one(201, "The endpoint with its key.", ref("EndpointMade"), Location="The endpoint."),
+        security=KEY,
+        faults=(*_BODY, *_AUTH, BadCursor, e.Conflict, CursorExpired),
+        body={JSON: NewEndpoint},
+        description=(
+            "`types` holds names such as `item.delivered`, with `*` for a segment; none means all. It starts at its "
+            'creation, or from "oldest", or behind a cursor of the feed. `thin` leaves the data out.'
+        ),
+    ),
+    ("GET", "/v1/endpoints"): Operation(
+        "endpoints",
+        "Liste les points de réception du compte.",
+        one(200, "A page of endpoints.", ref("Endpoints")),
+        security=KEY,
+        faults=(e.BadRequest, *_AUTH),
+        parameters=(_CURSOR, _limit()),
+    ),
+    ("GET", "/v1/endpoints/{id}"): _of_endpoint(
+        "Montre un point de réception et comment il va.", one(200, "The endpoint.", ref("EndpointHealth"))
+    ),
+    ("PATCH", "/v1/endpoints/{id}"): _of_endpoint(
+        "Modifie l'URL, les types ou la forme ; prend effet en une seconde.",
+        one(200, "The endpoint.", ref("Endpoint")),
+        faults=_BODY,
+        body={JSON: EndpointChange},
+    ),
+    ("DELETE", "/v1/endpoints/{id}"): _of_endpoint("Supprime un point de réception et ce qui l'attend.", _NO_BODY),
+    ("POST", "/v1/endpoints/{id}/secret/rotate"): _of_endpoint(
+        "Fait une nouvelle clé de signature ; les anciennes signent encore un jour, ou le temps demandé.",
+        one(200, "The new key.", ref("SecretRotated")),
+        faults=_BODY,
+        body={JSON: Rotation},
+        body_required=False,
+    ),
+    ("POST", "/v1/endpoints/{id}/pause"): _of_endpoint(
+        "Arrête l'envoi ; rien n'est perdu.", one(200, "The endpoint.", ref("Endpoint"))
+    ),
+    ("POST", "/v1/endpoints/{id}/resume"): _of_endpoint(
+        "Reprend là où l'envoi s'est arrêté.", one(200, "The endpoint.", ref("Endpoint"))
+    ),
+    ("POST", "/v1/endpoints/{id}/test"): _of_endpoint(
+        "Envoie maintenant un événement d'essai et dit ce qu'il en est advenu.",
+        one(200, "The attempt.", ref("Attempt")),
+        description="The event is a signed `endpoint.tested`, beside the order of the real ones.",
+    ),
+    ("GET", "/v1/endpoints/{id}/attempts"): _of_endpoint(
+        "Liste les tentatives, la plus récente d'abord, au besoin d'un seul événement.",
+        one(200, "A page of attempts.", ref("Attempts")),
+        faults=(e.BadRequest,),
+        parameters=(_CURSOR, _limit(), parameter("query", "event_id", "Only attempts of this event.")),
+    ),
+}
+
+_READING: Table = {
+    ("GET", "/v1/feed"): Operation(
+        "feed",
+        "Lit les événements derrière un curseur : une page, au besoin en attendant, ou un flux.",
+        {
+            200: Answer(
+                "A page, or a stream whose ids are cursors.", {JSON: ref("FeedPage"), "text/event-stream": STRING}
+            )
+        },
+        security=KEY,
+        faults=(e.BadRequest, BadCursor, *_AUTH, CursorExpired),
+        parameters=(
+            parameter("query", "after", "The cursor; empty for the oldest event kept."),
+            parameter("query", "types", "Type names, comma-separated, with `*` for a segment."),
+            _limit(),
+            parameter(
+                "query", "wait", "Seconds to wait for an event.", {**INTEGER, "minimum": 0, "maximum": 60, "default": 0}
+            ),
+            parameter("header", "Last-Event-ID", "The cursor, as a stream sends it again."),
+        ),
+        description="The same events, ids and order per subject as the webhooks. 410 names the `oldest` cursor there is.",
+    ),
+    ("GET", "/v1/events/{id}"): Operation(
+        "feed",
+        "Montre un événement public, réduit aux droits de l'appelant.",
+        {200: Answer("The event.", {EVENT: ref("PublicEvent")})},
+        security=KEY,
+        faults=(*_AUTH, e.NotFound),
+        path={"id": "The event's id: `evt_…`."},
+    ),
+}
+
+_CATALOGUE: Table = {
+    ("GET", "/v1/types"): Operation(
+        "catalogue",
+        "Liste les types qu'un abonné peut recevoir, avec schémas et exemples.",
+        one(200, "The types.", ref("Types")),
+    ),
+    ("GET", "/openapi.json"): Operation("catalogue", "Donne le document OpenAPI.", one(200, "The document.", ANY)),
+    ("GET", "/asyncapi.json"): Operation("catalogue", "Donne le document AsyncAPI.", one(200, "The document.", ANY)),
+    ("GET", "/docs"): Operation(
+        "catalogue",
+        "Montre les routes et les types d'événements sur une page.",
+        {200: Answer("The page.", {HTML: STRING})},
+        parameters=(parameter("header", "Accept-Language", "French or English."),),
+    ),
+}
+
+_OPERATOR: Table = {
+    ("GET", "/healthz"): Operation("operator", "Répond tant que le processus vit.", one(200, "Alive.", ref("Health"))),
+    ("GET", "/readyz"): Operation(
+        "operator",
+        "Répond 200 quand tout ce qu'il faut au travail est là, sinon 503 avec ce qui manque.",
+        {**one(200, "Ready.", ref("Health")), **one(503, "Not ready.", ref("Health"))},
+    ),
+    ("GET", "/metrics"): Operation(
+        "operator",
+        "Montre les mesures de ce processus.",
+        {200: Answer("OpenMetrics text.", {"application/openmetrics-text": STRING})},
+    ),
+}
+
+_PAGE = {HTML: STRING}
+_LINK = {"token": "The token of the link."}
+_SIGNED_OUT = {303: Answer("Done; go on to `/signed-in`.", headers={"Location": "/signed-in"})}
+_PEOPLE: Table = {
+    ("GET", "/sign-in/{token}"): Operation(
+        "people",
+        "Montre le bouton d'un lien de connexion, sans l'user.",
+        {200: Answer("The button.", _PAGE), 410: Answer("The link can no longer be used.", _PAGE)},
+        path=_LINK,
+    ),
+    ("POST", "/sign-in/{token}"): Operation(
+        "people",
+        "Connecte : use le lien et pose les cookies de la session.",
+        {**_SIGNED_OUT, 410: Answer("The link can no longer be used.", _PAGE)},
+        faults=(e.Forbidden,),
+        path=_LINK,
+    ),
+    ("GET", "/signed-in"): Operation(
+        "people",
+        "Dit qui est connecté.",
+        {200: Answer("Who.", _PAGE), 401: Answer("Nobody.", _PAGE)},
+        security=PERSON,
+    ),
+    ("POST", "/sign-out"): Operation(
+        "people",
+        "Termine la session ; le formulaire porte son jeton CSRF.",
+        _SIGNED_OUT,
+        security=PERSON,
+        faults=(e.Unauthorized, BadCsrf),
+        body={"application/x-www-form-urlencoded": record({"csrf": STRING})},
+    ),
+}
+
+TAGS: Mapping[str, str] = {
+    "field events": "What phones send.",
+    "devices": "Phones: enrolment and receipts.",
+    "runs": "The run of the day, its sheet, and the services.",
+    "tasks": "Planned work.",
+    "endpoints": "Webhooks of subscribers.",
+    "feed": "The same events, pulled.",
+    "catalogue": "What there is.",
+    "operator": "Is it alive, what does it count.",
+    "people": "Signing in and out.",
+}
+OPERATIONS: Table = {**_EVENTS, **_CARRIERS, **_TASKS, **_ENDPOINTS, **_READING, **_CATALOGUE, **_OPERATOR, **_PEOPLE}
+BATCHES: Mapping[str, Schema] = {"FieldEventBatch": {**array(ref("FieldEvent")), "maxItems": 500}}
+
+
+def grouped(faults: Sequence[Fault]) -> dict[int, list[str]]:
+    """Map each status to its codes, in order."""
+    found: dict[int, list[str]] = {}
+    for fault in faults:
+        status, code = fault if isinstance(fault, tuple) else (fault.status, fault.code)
+        codes = found.setdefault(int(status), [])
+        if code not in codes:
+            codes.append(code)
+    return dict(sorted(found.items()))
+
+
+def phrase(status: int) -> str:
+    """Name a status."""
+    return HTTPStatus(status).phrase

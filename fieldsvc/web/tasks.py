@@ -1,0 +1,92 @@
+"""Planned work over HTTP: subscribers by API key, advisers and supervisors by session."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from fieldsvc.errors import BadRequest, TooLarge, UnsupportedMedia
+from fieldsvc.web.auth import has_api_key, require_account, require_person
+from fieldsvc.web.problems import json_response
+from fieldsvc.work.idempotency import once
+from fieldsvc.work.task_body import read_body
+from fieldsvc.work.tasks import Orderer, Tasks
+from handlers.story import Actor
+
+TASKS = web.AppKey("TASKS", Tasks)
+KEY_HEADER = "Idempotency-Key"
+_ROLES = ("adviser", "supervisor")
+
+
+async def create(request: web.Request) -> web.Response:
+    """Order a task; with an Idempotency-Key the same request has one effect and one answer."""
+    owner, orderer = await orderer_of(request)
+    sent = await read_object(request)
+    tasks, key = request.app[TASKS], request.headers.get(KEY_HEADER)
+
+    async def act() -> tuple[int, Mapping[str, Any]]:
+        return 201, await tasks.create(read_body(sent), orderer, key=f"{owner} {key}" if key else None)
+
+    if key is None:
+        status, answer = await act()
+        body = orjson.dumps(answer)
+    else:
+        content = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
+        status, body = await once(tasks.database, owner, key, body=content, act=act)
+    location = f"/v1/tasks/{orjson.loads(body)['task_id']}"
+    return web.Response(status=status, body=body, content_type="application/json", headers={"Location": location})
+
+
+async def read(request: web.Request) -> web.Response:
+    """Give one task of the caller's."""
+    _, orderer = await orderer_of(request)
+    return json_response(await request.app[TASKS].read(request.match_info["id"], orderer))
+
+
+async def change(request: web.Request) -> web.Response:
+    """Change members of a task that the carrier has not seen."""
+    _, orderer = await orderer_of(request)
+    patch = await read_object(request)
+    return json_response(await request.app[TASKS].change(request.match_info["id"], patch, orderer))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel a task that the carrier has not seen."""
+    _, orderer = await orderer_of(request)
+    await request.app[TASKS].cancel(request.match_info["id"], orderer)
+    return web.Response(status=204)
+
+
+async def orderer_of(request: web.Request) -> tuple[str, Orderer]:
+    """Tell who orders: (the account that called, what it may order)."""
+    if has_api_key(request):
+        account = await require_account(request)
+        actor = Actor("subscriber", account=account.account_id)
+        return account.account_id, Orderer(actor, scopes=account.scopes)
+    person = await require_person(request, _ROLES)
+    actor = Actor(person.role, entered_by=person.account_id)
+    return person.account_id, Orderer(actor, site=person.site or ("" if person.role == "supervisor" else None))
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """Read a JSON object from the body. UnsupportedMedia, TooLarge, BadRequest."""
+    if request.content_type not in {"application/json", "application/merge-patch+json"}:
+        raise UnsupportedMedia("The body is application/json.")
+    try:
+        body = orjson.loads(await request.read())
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge from None
+    except orjson.JSONDecodeError:
+        raise BadRequest("The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise BadRequest("The body is not a JSON object.")
+    return body
+
+
+routes: list[web.RouteDef] = [
+    web.post("/v1/tasks", create),
+    web.get("/v1/tasks/{id}", read),
+    web.patch("/v1/tasks/{id}", change),
+    web.delete("/v1/tasks/{id}", cancel),
+]

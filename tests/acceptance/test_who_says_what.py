@@ -1,0 +1,93 @@
+"""Who may say what: subscribers by key, persons by session, and nobody about somebody else's things."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from fieldsvc.access import accounts, tokens
+from tests.acceptance.conftest import SITE, World
+from tests.acceptance.service import BATCH, Answer, field_event, fresh
+
+
+def session_of(world: World, role: str, site: str | None = None) -> dict[str, str]:
+    """Sign a person in; return the headers of their browser."""
+    database = world.service.platform.database
+
+    async def signed_in() -> str:
+        made = await accounts.create_person(database, world.service.url, role, email=f"{role}@demo.invalid", site=site)
+        session = await accounts.sign_in(database, made["sign_in_url"].rsplit("/", 1)[1], loopback=True)
+        assert session is not None
+        return session
+
+    session = world.service.call(signed_in())
+    return {"Cookie": f"fieldsvc_session={session}", "X-CSRF-Token": tokens.csrf_of(session), "Content-Type": BATCH}
+
+
+def post_as(world: World, headers: dict[str, str], *events: Any) -> Answer:
+    return world.service.ask("POST", "/v1/events", orjson.dumps(events), headers=headers)
+
+
+def test_a_supervisor_enters_from_paper_what_a_carrier_saw(world: World) -> None:
+    headers, item = session_of(world, "supervisor", SITE), fresh("RK")
+    event = field_event("item.delivered", {"item_id": item, "to": "mailbox", "stop_id": "st-121"}, runid=world.run_id)
+    answer = post_as(world, headers, event)
+    (result,) = answer.json()["results"]
+    assert (result["status"], result["located"]["stop_id"]) == ("accepted", "st-121")
+    assert answer.json()["receipt"] is None
+    (public,) = world.ears["operator"].about(f"item/{item}")
+    assert public["source"] == f"/fieldsvc/{SITE}"
+    assert "supervisor" not in str(public)
+
+
+@pytest.mark.parametrize("role", ["auditor", "adviser", "address_quality"])
+def test_a_role_says_only_its_own_types(world: World, role: str) -> None:
+    headers = session_of(world, role)
+    event = field_event("item.delivered", {"item_id": fresh("RK"), "to": "mailbox"})
+    (result,) = post_as(world, headers, event).json()["results"]
+    assert (result["status"], result["reason"]) == ("quarantined", "not_allowed")
+
+
+def test_an_address_report_that_is_in_doubt_is_decided_by_the_person_for_it(world: World) -> None:
+    point = fresh("dp")
+    data = {"delivery_point_id": point, "change": "deceased", "old_address": "1 rue A", "confidence": "seen"}
+    (reported,) = world.phone.send(field_event("address_change.reported", data))
+    assert reported["answer"]["decision"] == "review"
+    judged = field_event("address_change.confirmed", {"delivery_point_id": point, "report_id": reported["id"]})
+    (by_phone,) = world.phone.send(judged)
+    assert by_phone["reason"] == "not_allowed"
+    (by_person,) = post_as(world, session_of(world, "address_quality"), judged).json()["results"]
+    assert by_person["status"] == "accepted"
+    events = world.ears["operator"].about(f"delivery_point/{point}")
+    assert [event["type"] for event in events] == ["fieldsvc.address_change.confirmed.v1"]
+
+
+def test_an_account_says_nothing_about_the_things_of_another(world: World) -> None:
+    pouch = fresh("P")
+    world.order("pharmacy", "medication", f"pouch/{pouch}")
+    event = field_event("medication.released", {"pouch_id": pouch})
+    for account in (world.nobody, world.dispensary):
+        (result,) = account.send(event)
+        assert (result["status"], result["reason"]) == ("quarantined", "subject_taken")
+    assert [each["type"] for each in world.pharmacy.feed() if each["subject"] == f"pouch/{pouch}"] == [
+        "fieldsvc.task.planned.v1"
+    ]
+    assert world.pharmacy.send(event)[0]["status"] == "accepted"
+
+
+def test_what_an_account_says_of_a_thing_that_nobody_ordered_does_not_make_it_its_own(world: World) -> None:
+    item = fresh("RK")
+    assert world.nobody.send(field_event("item.announced", {"item_id": item}))[0]["status"] == "accepted"
+    assert {each["subject"] for each in world.nobody.feed()} & {f"item/{item}"} == set()
+    world.order("shop", "item", f"item/{item}")
+    assert world.phone.send(field_event("item.loaded", {"item_id": item}))[0]["status"] == "accepted"
+    seen = [each["type"] for each in world.shop.feed() if each["subject"] == f"item/{item}"]
+    assert seen == ["fieldsvc.task.planned.v1", "fieldsvc.item.loaded.v1"]
+
+
+def test_metrics_are_for_this_machine_and_for_the_operator(world: World) -> None:
+    assert world.service.ask("GET", "/metrics").status == 200
+    from_elsewhere = {"X-Forwarded-For": "203.0.113.9"}
+    assert world.service.ask("GET", "/metrics", headers=from_elsewhere).status == 401
+    assert world.operator.ask("GET", "/metrics", headers=from_elsewhere).status == 200
+    assert world.shop.ask("GET", "/metrics", headers=from_elsewhere).status == 403

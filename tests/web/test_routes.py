@@ -1,0 +1,238 @@
+"""Every route of the service, and who may call it: nothing is open by accident."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pytest
+from aiohttp import web
+
+from fieldsvc.access import accounts, enrolment, tokens
+from fieldsvc.work.imports import create_site
+from tests.acceptance.service import Answer, Service, drop_database, new_database
+
+SITE = "site-pantin"
+Headers = dict[str, str]
+
+
+class Who(StrEnum):
+    """Who may call a route."""
+
+    ANYONE = "anyone"
+    LINK = "whoever holds a one-time code or link"
+    DEVICE = "a device"
+    ACCOUNT = "a subscriber's account"
+    PERSON = "a signed-in person"
+    ORDERER = "an account, an adviser or a supervisor"
+    SENDER = "a device, an account, or a person with the CSRF token"
+
+
+ROUTES: dict[tuple[str, str], Who] = {
+    ("GET", "/healthz"): Who.ANYONE,
+    ("GET", "/readyz"): Who.ANYONE,
+    ("GET", "/metrics"): Who.ANYONE,  # of this machine: test_metrics_are_for_this_machine_and_for_the_operator
+    ("GET", "/v1/types"): Who.ANYONE,
+    ("GET", "/openapi.json"): Who.ANYONE,
+    ("GET", "/asyncapi.json"): Who.ANYONE,
+    ("GET", "/docs"): Who.ANYONE,
+    ("POST", "/v1/devices/enrol"): Who.LINK,
+    ("GET", "/sign-in/{token}"): Who.LINK,
+    ("POST", "/sign-in/{token}"): Who.LINK,
+    ("GET", "/signed-in"): Who.PERSON,
+    ("POST", "/sign-out"): Who.PERSON,
+    ("POST", "/v1/events"): Who.SENDER,
+    ("GET", "/v1/runs/current"): Who.DEVICE,
+    ("GET", "/v1/runs/{id}/sheet"): Who.DEVICE,
+    ("GET", "/v1/services"): Who.DEVICE,
+    ("GET", "/v1/me/receipts"): Who.DEVICE,
+    ("POST", "/v1/tasks"): Who.ORDERER,
+    ("GET", "/v1/tasks/{id}"): Who.ORDERER,
+    ("PATCH", "/v1/tasks/{id}"): Who.ORDERER,
+    ("DELETE", "/v1/tasks/{id}"): Who.ORDERER,
+    ("POST", "/v1/endpoints"): Who.ACCOUNT,
+    ("GET", "/v1/endpoints"): Who.ACCOUNT,
+    ("GET", "/v1/endpoints/{id}"): Who.ACCOUNT,
+    ("PATCH", "/v1/endpoints/{id}"): Who.ACCOUNT,
+    ("DELETE", "/v1/endpoints/{id}"): Who.ACCOUNT,
+    ("POST", "/v1/endpoints/{id}/secret/rotate"): Who.ACCOUNT,
+    ("POST", "/v1/endpoints/{id}/pause"): Who.ACCOUNT,
+    ("POST", "/v1/endpoints/{id}/resume"): Who.ACCOUNT,
+    ("POST", "/v1/endpoints/{id}/test"): Who.ACCOUNT,
+    ("GET", "/v1/endpoints/{id}/attempts"): Who.ACCOUNT,
+    ("GET", "/v1/feed"): Who.ACCOUNT,
+    ("GET", "/v1/events/{id}"): Who.ACCOUNT,
+}
+CLOSED = [(method, path, who) for (method, path), who in ROUTES.items() if who not in (Who.ANYONE, Who.LINK)]
+EACH = pytest.mark.parametrize(("method", "path", "who"), CLOSED, ids=[f"{row[0]} {row[1]}" for row in CLOSED])
+DEVICES, ACCOUNTS = {Who.DEVICE, Who.SENDER}, {Who.ACCOUNT, Who.ORDERER, Who.SENDER}
+
+
+@dataclass
+class Callers:
+    """The headers of callers, by their kind."""
+
+    service: Service
+    kinds: dict[str, Headers]
+
+    def ask(self, method: str, path: str, *kinds: str, **headers: str) -> Answer:
+        sent = {name: value for kind in kinds for name, value in self.kinds[kind].items()} | headers
+        filled = re.sub(r"\{[^}]*\}", f"ep_{1:032x}" if "/endpoints/" in path else "run-2026-11-21-T07", path)
+        has_body = method in ("POST", "PATCH", "PUT")
+        return self.service.ask(method, filled, {} if has_body else None, to_json=has_body, headers=sent)
+
+
+def bearer(secret: str) -> Headers:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+async def _people(service: Service) -> dict[str, Headers]:
+    """Sign a person of every role in."""
+    database, found = service.platform.database, {}
+    for name in (*accounts.ROLES, "revoked person"):
+        role, site = (name, SITE) if name in accounts.ROLES else ("adviser", None)
+        parent = None
+        if role in ("partner", "member"):
+            parent = (await accounts.create_subscriber(database, "Parent"))["account_id"]
+        email = f"{name.replace(' ', '-')}@demo.invalid"
+        made = await accounts.create_person(database, service.url, role, email=email, site=site, parent=parent)
+        session = await accounts.sign_in(database, made["sign_in_url"].rsplit("/", 1)[1], loopback=True)
+        assert session is not None
+        found[name] = {"Cookie": f"fieldsvc_session={session}"}
+        found[f"{name} with token"] = {**found[name], "X-CSRF-Token": tokens.csrf_of(session)}
+        if name == "revoked person":
+            await accounts.revoke_account(database, made["account_id"])
+    return found
+
+
+async def _kinds(service: Service) -> dict[str, Headers]:
+    database = service.platform.database
+    await create_site(database, SITE)
+    kinds = {"nobody": {}, **await _people(service)}
+    for name in ("device", "revoked device"):
+        device = await enrolment.enrol_device(database, service.url, carrier=name, site=SITE)
+        kinds[name] = bearer(device["token"])
+        if name == "revoked device":
+            await enrolment.revoke_device(database, device["device_id"])
+    for name in ("account", "revoked account"):
+        account = await accounts.create_subscriber(database, name, scopes=("operator", "health", "order:item"))
+        kinds[name] = bearer(account["api_key"])
+        if name == "revoked account":
+            await accounts.revoke_account(database, account["account_id"])
+    return kinds
+
+
+@pytest.fixture(scope="module")
+def callers(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callers]:
+    url = new_database(postgres_url)
+    service = Service(url, tmp_path_factory.mktemp("routes"))
+    yield Callers(service, service.call(_kinds(service)))
+    service.close()
+    drop_database(postgres_url, url)
+
+
+def test_every_route_of_the_service_is_in_the_table_and_every_row_is_a_route(callers: Callers) -> None:
+    found = {
+        (route.method, route.resource.canonical)
+        for route in callers.service.app.router.routes()
+        if route.resource is not None
+    }
+    heads = {("HEAD", path) for method, path in found if method == "GET"}
+    assert found - heads == set(ROUTES)
+    assert not any(isinstance(each, web.StaticResource) for each in callers.service.app.router.resources())
+
+
+def test_what_is_open_to_anyone_answers_without_credentials(callers: Callers) -> None:
+    for (method, path), who in ROUTES.items():
+        if who is Who.ANYONE:
+            assert callers.ask(method, path, "nobody").status == 200, path
+
+
+def test_a_link_or_code_that_is_wrong_opens_nothing(callers: Callers) -> None:
+    assert callers.ask("GET", "/sign-in/{token}", "nobody").status == 410
+    assert callers.ask("POST", "/sign-in/{token}", "nobody").status == 410
+    enrol = callers.service.ask("POST", "/v1/devices/enrol", {"code": "AAAA-BBBB-CCCC-DDDD"}, to_json=True)
+    assert (enrol.status, enrol.code) == (401, "bad_code")
+
+
+@EACH
+def test_without_credentials_or_with_garbage_a_route_is_401(callers: Callers, method: str, path: str, who: Who) -> None:
+    garbage = [
+        {},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Bearer fsk_nonsense"},
+        {"Authorization": "Basic ZC0wMDAxOm5vbnNlbnNl"},
+        {"Cookie": "fieldsvc_session=nonsense"},
+        {"Cookie": "fieldsvc_session=nonsense; fieldsvc_csrf=x", "X-CSRF-Token": "x"},
+    ]
+    for headers in garbage:
+        answer = callers.ask(method, path, "nobody", **headers)
+        assert answer.status == 401, (who, headers)
+        assert path == "/signed-in" or answer.code == "unauthorized"
+        if method == "GET":
+            assert callers.ask("HEAD", path, "nobody", **headers).status == 401
+
+
+@EACH
+def test_revoked_credentials_of_the_right_kind_are_403_and_an_ended_session_401(
+    callers: Callers, method: str, path: str, who: Who
+) -> None:
+    if who in DEVICES:
+        assert callers.ask(method, path, "revoked device").code == "revoked"
+    if who in ACCOUNTS:
+        assert callers.ask(method, path, "revoked account").code == "revoked"
+    if who not in (Who.DEVICE, Who.ACCOUNT):
+        assert callers.ask(method, path, "revoked person with token").status == 401
+    for kind in ("revoked device", "revoked account", "revoked person with token"):
+        assert callers.ask(method, path, kind).status in (401, 403)
+
+
+@EACH
+def test_credentials_of_the_wrong_kind_open_nothing(callers: Callers, method: str, path: str, who: Who) -> None:
+    if who not in DEVICES:
+        assert callers.ask(method, path, "device").status == 401
+    if who not in ACCOUNTS:
+        assert callers.ask(method, path, "account").status == 401
+    if who in (Who.DEVICE, Who.ACCOUNT):
+        for role in accounts.ROLES:
+            assert callers.ask(method, path, f"{role} with token").status == 401, role
+    if who is Who.ORDERER:
+        for role in set(accounts.ROLES) - {"adviser", "supervisor"}:
+            answer = callers.ask(method, path, f"{role} with token")
+            assert (answer.status, answer.code) == (404, "not_found"), role
+
+
+@EACH
+def test_credentials_of_the_right_kind_are_let_in(callers: Callers, method: str, path: str, who: Who) -> None:
+    right = {
+        Who.DEVICE: ["device"],
+        Who.ACCOUNT: ["account"],
+        Who.PERSON: [f"{role} with token" for role in accounts.ROLES],
+        Who.ORDERER: ["account", "adviser with token", "supervisor with token"],
+        Who.SENDER: ["device", "account", *(f"{role} with token" for role in accounts.ROLES)],
+    }[who]
+    for kind in right:
+        if path != "/sign-out":  # its token is a field of its form: tests/access
+            assert callers.ask(method, path, kind).status not in (401, 403), kind
+
+
+def test_a_session_changes_nothing_without_its_token(callers: Callers) -> None:
+    changing = [(method, path) for method, path, who in CLOSED if who in (Who.PERSON, Who.ORDERER, Who.SENDER)]
+    for method, path in changing:
+        if method != "GET":
+            answer = callers.ask(method, path, "supervisor")
+            assert (answer.status, answer.code) == (403, "csrf"), path
+            wrong = callers.ask(method, path, "supervisor", **{"X-CSRF-Token": "x" * 64})
+            assert (wrong.status, wrong.code) == (403, "csrf"), path
+
+
+def test_a_token_of_any_bytes_is_a_wrong_token(callers: Callers) -> None:
+    for token in (b"\xff\xfe", "é".encode()):
+        headers: dict[str, str | bytes] = {**callers.kinds["supervisor"], "X-CSRF-Token": token}
+        answer = callers.service.ask("POST", "/v1/events", b"[]", headers=headers)
+        assert (answer.status, answer.code) == (403, "csrf")
+
+
+def test_a_session_does_not_help_a_request_that_speaks_as_something_else(callers: Callers) -> None:
+    assert callers.ask("GET", "/v1/feed", "operator with token").status == 401
+    assert callers.ask("POST", "/v1/events", "operator with token", Authorization="Bearer x").status == 401
