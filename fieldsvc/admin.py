@@ -1,0 +1,147 @@
+"""What the operator's commands do, below the command line."""
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import SecretStr
+
+from fieldsvc.app import Platform
+from fieldsvc.errors import NotFound, UserMistake
+from fieldsvc.intake.accept import Caller, Intake, Upload, accept
+from fieldsvc.intake.location import Locator
+from fieldsvc.journal import receipts
+from fieldsvc.journal import verify as verifying
+from fieldsvc.journal.quarantine import Entry, Quarantine
+from fieldsvc.journal.submission import Submission
+from fieldsvc.journal.timers import command_of
+from fieldsvc.settings import Settings
+from fieldsvc.store import device as devices
+from fieldsvc.web import documents
+from handlers.story import Actor
+
+SETTLED = frozenset({"accepted", "duplicate"})
+
+
+def report_of(what: str, found: Any) -> dict[str, Any]:
+    """Describe what an import did."""
+    if isinstance(found, int):
+        return {what: found}
+    return {key: value for key, value in dataclasses.asdict(found).items() if value not in ([], None)}
+
+
+async def move_run(platform: Platform, run_id: str, name: str) -> dict[str, Any]:
+    """Start or end a run. UserMistake when there is none."""
+    plan = await platform.rounds.run_plan(run_id)
+    if plan is None:
+        raise UserMistake(f"There is no run {run_id}: its form is run-<date>-<round>.")
+    actor = Actor("operator", entered_by="cli")
+    await platform.commands.send(name, {"run_id": run_id}, actor=actor, site=plan.site, run=run_id)
+    return {"run_id": run_id, "said": name}
+
+
+async def verify_journal(platform: Platform) -> tuple[dict[str, Any], bool]:
+    """Walk every chain; the report and whether all is well."""
+    report = await verifying.verify_journal(platform.database)
+    return {"rows": report.rows, "faults": report.faults, "heads": report.heads}, not report.faults
+
+
+async def verify_receipts(platform: Platform, path: Path | None) -> tuple[dict[str, Any], bool]:
+    """Check receipts, one a line, and that every event they name is in the journal."""
+    if path is None or not path.is_file():
+        raise UserMistake("Name a file with one receipt a line.")
+    bodies = [
+        receipts.verify(line.strip(), platform.vault.public_key)
+        for line in path.read_text().splitlines()
+        if line.strip()
+    ]
+    genuine = [body for body in bodies if body is not None]
+    ids = {UUID(event[0]) for body in genuine for event in body["events"]}
+    known = await verifying.known_ids(platform.database, ids)
+    found = {
+        "receipts": len(bodies),
+        "not_genuine": len(bodies) - len(genuine),
+        "events": len(ids),
+        "missing": sorted(str(each) for each in ids - known),
+    }
+    return found, len(genuine) == len(bodies) and ids == known
+
+
+async def quarantine(platform: Platform, action: str, entry: str | None, *, settled_too: bool) -> list[dict[str, Any]]:
+    """List entries, or show, retry or discard one."""
+    kept = Quarantine(platform.database, platform.vault)
+    if action == "list":
+        return [_described(each) for each in await kept.entries(settled_too=settled_too)]
+    found = await kept.read(_entry_id(entry))
+    if action == "show":
+        return [{**_described(found), "body": found.body.decode(errors="replace")}]
+    if action == "discard":
+        return [{"id": str(found.id), "discarded": await kept.settle(found.id, "discarded")}]
+    result = await _retry(platform, found)
+    if result.get("status") in SETTLED:
+        await kept.settle(found.id, "retried")
+    return [{"id": str(found.id), **result}]
+
+
+async def _retry(platform: Platform, entry: Entry) -> dict[str, Any]:
+    """Send an entry again as it came, from the same device."""
+    said = _object(entry.body)
+    if "timer" in said:
+        outcome = await platform.writer.submit(Submission([command_of(platform.commands, said)]))
+        return {"status": outcome.results[0].status, "reason": outcome.results[0].reason}
+    device = await devices.by_id(platform.database, entry.device) if entry.device else None
+    caller = Caller(Actor("device" if device else "operator"), device=device, site=entry.site)
+    intake = Intake(platform.writer, platform.vault, platform.registry, platform.rounds, platform.placer, Locator())
+    upload = Upload(entry.body, "application/json", None, caller, datetime.now(UTC))
+    result: dict[str, Any] = (await accept(intake, upload))["results"][0]
+    return result
+
+
+def document(name: str, settings: Settings) -> dict[str, Any]:
+    """Build the OpenAPI or AsyncAPI document without a database."""
+    del settings
+    return documents.openapi() if name == "openapi" else documents.asyncapi()
+
+
+def settings_in_force(settings: Settings) -> dict[str, Any]:
+    """Show every setting; a secret only as whether it is set."""
+    shown = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        secret = "SecretStr" in str(field.annotation)
+        shown[f"FIELDSVC_{name.upper()}"] = value is not None if secret else _plain(value)
+    return shown
+
+
+def described_settings(settings: Settings) -> dict[str, Any]:
+    """Explain every setting."""
+    return {f"FIELDSVC_{name.upper()}": field.description for name, field in type(settings).model_fields.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return True
+    return str(value) if isinstance(value, Path) else value
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    found = {"id": str(entry.id), "at": entry.at.isoformat(), "reason": entry.reason, "device": entry.device}
+    return {**found, "site": entry.site, "bytes": entry.size, "settled_as": entry.settled_as}
+
+
+def _entry_id(text: str | None) -> UUID:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        raise UserMistake("Name an entry by its id, as `fieldsvc quarantine list` shows it.") from None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        raise NotFound("What is kept there is no JSON: it can only be discarded.") from None
+    return value if isinstance(value, dict) else {}

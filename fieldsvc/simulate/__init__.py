@@ -1,0 +1,1 @@
+"""The demo's other side: a fictional town, carriers, phones and a subscriber. An HTTP client only."""
