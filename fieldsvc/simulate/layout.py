@@ -15,7 +15,7 @@ from fieldsvc.simulate.names import LARGE_KINDS, SMALL_KINDS, STREET_NAMES
 TOWN = "Villeneuve-sur-Arve"
 INSEE_CODE = "99901"  # no commune has it
 POSTCODE = "99910"
-CENTRE_LAT, CENTRE_LON = 46.0721, 6.3317
+CENTRE_LAT, CENTRE_LON = 48.944203, 2.12853  # stop st-118 of T07 lies where the contract's example event does
 METRES_PER_DEGREE = 111_195.0
 SITES = ("villeneuve-ouest", "villeneuve-centre", "villeneuve-est")
 
@@ -203,7 +203,7 @@ def walk_district(round_id: str, cell: Cell, *, streets: list[Street], plane: Pl
         order += [(side, point) for _, _, side, point in along if side == near]
         order += [(side, point) for _, _, side, point in reversed(along) if side != near]
         path += [(ends[0], y + off), (ends[1], y + off), (ends[1], y - off), (ends[0], y - off)]
-    stops = tuple(PlannedStop(f"{round_id}-{n:03d}", n, side, point) for n, (side, point) in enumerate(order, 1))
+    stops = tuple(PlannedStop(f"st-{n}", n, side, point) for n, (side, point) in enumerate(order, 1))
     line = tuple(plane.place(x, y) for x, y in densify(path))
     return RoundPlan(round_id, cell.site, cell.mode, f"{TOWN} {round_id}: {streets[0].name}", line, stops)
 

@@ -61,9 +61,15 @@ def test_every_identifier_in_the_town_is_unique(town):
     points = list(town.delivery_points())
     assert len({point.id for point in points}) == len(points)
     assert len({point.address for point in points}) == len(points)
-    stops = [stop.stop_id for plan in town.rounds for stop in plan.stops]
+    stops = [(plan.round_id, stop.stop_id) for plan in town.rounds for stop in plan.stops]
     assert len(set(stops)) == len(stops)
     assert len({carrier.name for carrier in town.carriers}) == 35
+
+
+def test_the_contracts_example_event_happens_at_a_door_of_the_town(town):
+    (plan,) = [each for each in town.rounds if each.round_id == "T07"]
+    (stop,) = [each for each in plan.stops if each.stop_id == "st-118"]
+    assert (stop.point.lat, stop.point.lon) == pytest.approx((48.93781, 2.16091), abs=2e-5)
 
 
 def test_the_same_seed_gives_the_same_texts_and_another_seed_gives_others():

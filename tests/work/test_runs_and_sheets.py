@@ -191,7 +191,7 @@ async def test_a_round_imported_again_moves_tasks_and_no_version_comes_twice(off
     collection = orjson.loads(office.town.rounds_geojson())
     for feature in collection["features"]:
         about = feature["properties"]
-        if about.get("stop_id") == first.stops[3].stop_id:
+        if (about["round_id"], about.get("stop_id")) == (first.round_id, first.stops[3].stop_id):
             about["round_id"], about["sequence"], about["stop_id"] = "T02", 999, "T02-new"
             feature["geometry"]["coordinates"] = [second.stops[-1].point.lon, second.stops[-1].point.lat]
     report = await import_rounds(office.database, saved(tmp_path, orjson.dumps(collection).decode()), zone=PARIS)
