@@ -46,6 +46,7 @@ RETRY_AFTER_S = 2
 FROZEN_S = 5.0
 POISON = "not_storable"
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
+_GONE = (asyncpg.PostgresConnectionError, asyncpg.InternalClientError, OSError, EOFError)  # never the fault of a value
 _BUSY = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -232,7 +233,8 @@ class Writer:
             if isinstance(error, asyncpg.UniqueViolationError) and (error.table_name or "").startswith("event"):
                 log.warning("journal.fenced", table=error.table_name)
                 raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
-            if isinstance(error, Exception) and connection.is_closed():
+            if isinstance(error, _GONE) or (isinstance(error, Exception) and connection.is_closed()):
+                await self._disconnect()
                 log.warning("journal.connection_lost", error=type(error).__name__)
                 raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
             raise

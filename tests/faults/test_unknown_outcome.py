@@ -176,11 +176,14 @@ async def test_a_session_ended_while_rows_are_copied_makes_no_event_a_poison(
         return await copied(connection, table, records=halting(), columns=columns)
 
     monkeypatch.setattr(asyncpg.Connection, "copy_records_to_table", ending)
-    event = cuttable.note()
-    for _ in range(3):
-        with pytest.raises(Unavailable):
-            await cuttable.send(event)
-    assert await cuttable.send(event) == ["accepted"]
+    event, refused, answers = cuttable.note(), 0, list[str]()
+    while not answers:
+        try:
+            answers = await cuttable.send(event)
+        except Unavailable:
+            refused += 1
+    assert (ended, answers) == (3, ["accepted"])
+    assert 1 <= refused <= 3
     assert await cuttable.journal.fetch("select 1 from quarantine") == []
     assert (await cuttable.verdict(durable_database)).faults == []
 
