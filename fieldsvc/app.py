@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from fieldsvc.access.attempts import Attempts
 from fieldsvc.access.callers import Access
+from fieldsvc.access.tries import Tries
 from fieldsvc.errors import Unavailable
 from fieldsvc.intake.accept import Intake
 from fieldsvc.intake.location import Locator
@@ -66,9 +66,6 @@ class Platform:
     runs: Runs
     sheets: Sheets
     tasks: Tasks
-
-
-PLATFORM = web.AppKey("PLATFORM", Platform)
 
 
 @asynccontextmanager
@@ -141,7 +138,7 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
     app.on_response_prepare.append(middlewares.finish)
     metrics = Metrics()
     metrics.watch("fieldsvc_queue_events", "Events waiting for the writer.", lambda: platform.writer.waiting)
-    app[PLATFORM], app[ACCESS] = platform, platform.access
+    app[ACCESS] = platform.access
     app[middlewares.EPOCH], app[middlewares.METRICS] = platform.vault.epoch, metrics
     app[operations.CHECKS] = _checks(platform)
     app.add_routes([*operations.routes, *catalogue.routes])
@@ -169,7 +166,7 @@ def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     )
     app[carrier.RUNS], app[carrier.SHEETS] = platform.runs, platform.sheets
     app[carrier.SERVICES] = carrier.services_document(platform.registry)
-    app[carrier.CODE_ATTEMPTS] = Attempts(most=10, window_s=60.0, size=10_000, clock=time.monotonic)
+    app[carrier.CODE_TRIES] = Tries(most=10, window_s=60.0, size=10_000, clock=time.monotonic)
     app.add_routes([*events.routes, *carrier.routes])
     timers = Timers(platform.database, platform.commands)
     jobs["timers"] = timers.run

@@ -1,7 +1,6 @@
-"""Item ids: the check digit of UPU S10, one checker among several, and the ids that a misread one may have meant."""
+"""Item ids: the check digit of UPU S10, one checker among several."""
 
 import re
-from collections.abc import Iterable
 
 _S10 = re.compile(r"^([A-Z]{2})(\d{8})(\d)[A-Z]{2}$")
 _WEIGHTS = (8, 6, 4, 2, 3, 5, 9, 7)
@@ -28,18 +27,3 @@ def is_s10(item_id: str) -> bool:
 def is_registered(item_id: str) -> bool:
     """Tell whether the id says that the item is handed over against a signature."""
     return item_id.startswith(_REGISTERED) and is_s10(item_id)
-
-
-def near(scanned: str, expected: Iterable[str]) -> list[str]:
-    """Return the expected ids that are one character or one swap of neighbours away from what was scanned."""
-    return [each for each in expected if _one_away(scanned, each)]
-
-
-def _one_away(left: str, right: str) -> bool:
-    if len(left) != len(right):
-        return False
-    unlike = [place for place, pair in enumerate(zip(left, right, strict=True)) if pair[0] != pair[1]]
-    if len(unlike) == 2:
-        first, second = unlike
-        return second == first + 1 and (left[first], left[second]) == (right[second], right[first])
-    return len(unlike) == 1

@@ -15,7 +15,7 @@ from fieldsvc.journal.memory import End, Head, Memory, shard_of
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.journal.submission import Incoming, Outcome, Rejected, Result, Submission
 from fieldsvc.logs import get_logger
-from handlers.fields import OPERATIONAL, PERSONAL
+from handlers.fields import OPERATIONAL, PERSONAL, split
 from handlers.registry import Registry
 from handlers.story import Decision, Event, Refused, State
 from sql import query
@@ -228,7 +228,7 @@ class Batch:
 
     def _field_row(self, event: Incoming) -> rows.Draft:
         subject = event.subjects[0]
-        parts = rows.cut(event.payload, event.data)
+        parts = split(event.payload, event.data)
         envelope = {**event.operational, **({"located": event.located} if event.located else {})}
         for name, more in ((OPERATIONAL, envelope), (PERSONAL, event.personal)):
             if more:
@@ -268,7 +268,7 @@ class Batch:
                 run=event.run,
                 occurred_at=public.occurred_at,
                 received_at=event.received_at,
-                parts=rows.cut(self.registry.public[public.type].data, public.data),
+                parts=split(self.registry.public[public.type].data, public.data),
                 extra={"supersedes": public.supersedes} if public.supersedes else {},
             )
             drafts.append(draft)

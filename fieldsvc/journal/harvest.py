@@ -86,7 +86,7 @@ class Harvest:
         entry = uuid7()
         sealed = self.vault.seal_secret(raw, context=f"quarantine|{entry}")
         digest = self.vault.content_hmac(reason.encode() + b"\x00" + raw)
-        self._quarantine.append((entry, self.now, reason, device, site, digest, b"", sealed))
+        self._quarantine.append((entry, self.now, reason, device, site, digest, sealed))
 
     async def insert(
         self,
@@ -123,7 +123,7 @@ class Harvest:
             if any(isinstance(arg, Sealed) for arg in write.args):
                 persons.add(self.person(subject))
         if persons:
-            self._keys, _made = await person_keys(connection, self.vault, persons)
+            self._keys = await person_keys(connection, self.vault, persons)
 
     async def _insert_events(
         self,

@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel
 
 from fieldsvc.journal.sealed import PersonKey, sealed_place
-from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, FieldClass, split
+from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, FieldClass
 
 EVENT_COLUMNS = (
     "day", "shard", "pos", "id", "part", "kind", "type", "subject", "subject_seq", "account", "site", "run",
@@ -46,11 +45,6 @@ class Draft:
     def is_sealed(self) -> bool:
         """Whether a key is needed."""
         return any(name in self.parts for name in SEALED_CLASSES)
-
-
-def cut(model: type[BaseModel], data: Mapping[str, Any]) -> dict[FieldClass, dict[str, Any]]:
-    """Cut data by field class."""
-    return split(model, data)
 
 
 def clear_part(draft: Draft) -> bytes:

@@ -148,10 +148,8 @@ def sealed_place(event_id: UUID, part: int, purpose: str) -> str:
     return f"{event_id}|{part}|{purpose}"
 
 
-async def person_keys(
-    connection: asyncpg.Connection, vault: Vault, persons: Iterable[str]
-) -> tuple[dict[str, PersonKey], int]:
-    """Load the live keys of persons, making those that are missing; also how many were made."""
+async def person_keys(connection: asyncpg.Connection, vault: Vault, persons: Iterable[str]) -> dict[str, PersonKey]:
+    """Load the live keys of persons, making those that are missing."""
     wanted = sorted(set(persons))
     keys = {
         row["person"]: vault.unwrap(row["person"], row["key_id"], row["wrapped"])
@@ -159,7 +157,7 @@ async def person_keys(
     }
     missing = [person for person in wanted if person not in keys]
     if not missing:
-        return keys, 0
+        return keys
     made = [vault.new_person_key(person) for person in missing]
     rows = await connection.fetch(
         query("person_key.add"), missing, [key.key_id for key, _ in made], [wrapped for _, wrapped in made]
@@ -169,7 +167,7 @@ async def person_keys(
     if lost := [person for person in missing if person not in keys]:  # another writer made them first
         for row in await connection.fetch(query("person_key.live"), lost):
             keys[row["person"]] = vault.unwrap(row["person"], row["key_id"], row["wrapped"])
-    return keys, len(kept)
+    return keys
 
 
 def master_key(settings: Settings) -> bytes:

@@ -196,10 +196,10 @@ class Writer:
             if self._wake is not None:
                 self._wake.committed()
 
-    async def _commit(self, submissions: Sequence[Submission], *, with_receipts: bool = True) -> list[Outcome]:
+    async def _commit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         """Commit requests in one transaction; Unavailable when it must be sent again."""
         try:
-            return await self._transaction(submissions, with_receipts=with_receipts)
+            return await self._transaction(submissions, with_receipts=True)
         except _BUSY as error:
             log.warning("journal.busy", error=type(error).__name__)
             if isinstance(error, asyncpg.LockNotAvailableError):

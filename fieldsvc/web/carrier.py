@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from fieldsvc.access.attempts import Attempts
 from fieldsvc.access.enrolment import redeem_code
 from fieldsvc.access.errors import BadCode, TooManyTries
+from fieldsvc.access.tries import Tries
 from fieldsvc.errors import BadRequest
 from fieldsvc.journal.receipts import Receipt
 from fieldsvc.store import device as devices
@@ -24,14 +24,14 @@ from handlers.story import EventType
 RUNS = web.AppKey("RUNS", Runs)
 SHEETS = web.AppKey("SHEETS", Sheets)
 SERVICES = web.AppKey("SERVICES", bytes)
-CODE_ATTEMPTS = web.AppKey("CODE_ATTEMPTS", Attempts)
+CODE_TRIES = web.AppKey("CODE_TRIES", Tries)
 _PAGE, _MOST = 100, 1_000
 
 
 async def enrol(request: web.Request) -> web.Response:
     """Turn a one-time code into a device's credentials, which are shown this once."""
-    attempts, source = request.app[CODE_ATTEMPTS], request.remote or ""
-    if attempts.too_many(source):
+    tries, source = request.app[CODE_TRIES], request.remote or ""
+    if tries.too_many(source):
         raise TooManyTries(retry_after_s=60)
     body = await read_object(request)
     code = body.get("code")
@@ -40,7 +40,7 @@ async def enrol(request: web.Request) -> web.Response:
             raise BadRequest('The body is {"code": "…"}.')
         found = await redeem_code(request.app[ACCESS].database, base_url(request), code)
     except BadCode:
-        attempts.failed(source)
+        tries.failed(source)
         raise
     return json_response(found, status=201, headers={"Cache-Control": "no-store"})
 

@@ -147,7 +147,6 @@ create table device (
   enrolled_at timestamptz not null,
   revoked_at timestamptz,
   lost_at timestamptz,
-  skew_s double precision not null default 0,
   receipt_no bigint not null default 0,
   receipt_hash bytea not null default '\x'
 ) with (fillfactor = 50);
@@ -169,7 +168,6 @@ create table quarantine (
   device text,
   site text,
   digest bytea not null,
-  nonce bytea not null,
   body bytea not null,
   settled_at timestamptz,
   settled_as text,

@@ -1,9 +1,9 @@
 -- name: keep
 -- Keep what could not be taken, once per device and content.
-insert into quarantine (id, at, reason, device, site, digest, nonce, body)
-select id, at, reason, device, site, digest, nonce, body
-from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::bytea[])
-  as new (id, at, reason, device, site, digest, nonce, body)
+insert into quarantine (id, at, reason, device, site, digest, body)
+select id, at, reason, device, site, digest, body
+from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
+  as new (id, at, reason, device, site, digest, body)
 on conflict (device, digest) do nothing;
 
 -- name: list
@@ -16,7 +16,7 @@ limit $3;
 
 -- name: read
 -- Read one entry.
-select id, at, reason, device, site, nonce, body, settled_at, settled_as from quarantine where id = $1;
+select id, at, reason, device, site, body, settled_at, settled_as from quarantine where id = $1;
 
 -- name: settle
 -- Note how an entry ended.

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fieldsvc.access.attempts import Attempts
 from fieldsvc.access.callers import Access
+from fieldsvc.access.tries import Tries
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.settings import Settings
 from fieldsvc.store.database import Database
@@ -54,7 +54,7 @@ async def access(database: Database, clock: Clock) -> Access:
 async def client(access: Access, clock: Clock) -> AsyncIterator[TestClient]:
     app = web.Application(middlewares=[problems])
     app[ACCESS] = access
-    app[carrier.CODE_ATTEMPTS] = Attempts(most=10, window_s=60, size=100, clock=clock)
+    app[carrier.CODE_TRIES] = Tries(most=10, window_s=60, size=100, clock=clock)
     app.add_routes([*people.routes, *carrier.routes])
     async with TestClient(TestServer(app)) as opened:
         yield opened

@@ -15,8 +15,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fieldsvc.access import accounts, enrolment
-from fieldsvc.access.attempts import Attempts
 from fieldsvc.access.callers import Access
+from fieldsvc.access.tries import Tries
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Opener, open_vault
 from fieldsvc.journal.writer import Writer
@@ -139,7 +139,7 @@ async def office(empty: Office, tmp_path: Path) -> Office:
 async def client(office: Office) -> AsyncIterator[TestClient]:
     app = web.Application(middlewares=[problems])
     app[ACCESS] = Access(office.database, Settings())
-    app[carrier.CODE_ATTEMPTS] = Attempts(most=10, window_s=60, size=100, clock=lambda: 0.0)
+    app[carrier.CODE_TRIES] = Tries(most=10, window_s=60, size=100, clock=lambda: 0.0)
     app[carrier.RUNS], app[carrier.SHEETS], app[tasks.TASKS] = office.runs, office.sheets, office.tasks
     app[carrier.SERVICES] = carrier.services_document(office.registry)
     app.add_routes([*carrier.routes, *tasks.routes])

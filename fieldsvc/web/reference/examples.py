@@ -12,11 +12,10 @@ from uuid import UUID
 import orjson
 
 from fieldsvc.journal.reader import Row
-from fieldsvc.journal.rows import cut
 from fieldsvc.publishing.formats.cloudevents import View, render
 from handlers import tasks
 from handlers.base import Handler, validated, wire_type
-from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, Payload, format_time
+from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, Payload, format_time, split
 from handlers.registry import Registry
 from handlers.story import Actor, Event, PublicEvent, Refused, State
 
@@ -121,7 +120,7 @@ def _event(handler: Handler, step: Step, number: int) -> Event:
 
 
 def _row(registry: Registry, event: Event, public: PublicEvent, sequence: int) -> Row:
-    parts = cut(registry.public[public.type].data, public.data)
+    parts = split(registry.public[public.type].data, public.data)
     sealed = [each.value for each in SEALED_CLASSES if each in parts]
     content: dict[str, Any] = {"public": parts.get(PUBLIC, {}), "operational": parts.get(OPERATIONAL, {})}
     content |= {"supersedes": public.supersedes} if public.supersedes else {}
@@ -145,7 +144,7 @@ def _row(registry: Registry, event: Event, public: PublicEvent, sequence: int) -
 
 
 def _rendered(row: Row, registry: Registry, public: PublicEvent, view: View) -> dict[str, Any]:
-    parts = cut(registry.public[public.type].data, public.data)
+    parts = split(registry.public[public.type].data, public.data)
     opened = {each.value: parts[each] for each in SEALED_CLASSES if each in parts}
     shown: dict[str, Any] = orjson.loads(render(row, opened, view))
     return shown

@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 
-class Attempts:
+class Tries:
     """How often each source failed within `window_s`; at most `size` sources are remembered."""
 
     def __init__(self, *, most: int, window_s: float, size: int, clock: Callable[[], float]) -> None:
