@@ -99,7 +99,7 @@ class Journal:
         return self.ids[-1]
 
     async def _seal(self, connection: Any, person: str, event_id: UUID, sealed: dict[str, dict[str, Any]]) -> None:
-        keys, _made = await person_keys(connection, self.vault, [person])
+        keys = await person_keys(connection, self.vault, [person])
         month = datetime.now(UTC).date().replace(day=1)
         for purpose, data in sealed.items():
             nonce, text = keys[person].seal(data, bound_to=sealed_place(event_id, 0, purpose))
