@@ -46,6 +46,7 @@ async def problems(request: web.Request, handler: View) -> web.StreamResponse:
     """Turn every error into a problem that echoes nothing."""
     try:
         _check_path(request)
+        _refuse_websocket(request)
         return await handler(request)
     except FieldsvcError as error:
         if error.status >= 500:
@@ -85,6 +86,11 @@ def _check_path(request: web.Request) -> None:
     for name in request.match_info.values():
         if "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
             raise NotFound
+
+
+def _refuse_websocket(request: web.Request) -> None:
+    if request.headers.get("Upgrade", "").strip().lower() == "websocket":
+        raise NotFound("There are no WebSockets here.")
 
 
 def route_of(request: web.Request) -> str:
