@@ -218,7 +218,7 @@ class Dispatcher:
         """Stop lanes in good order, save, and give them up; one that failed rests for a second."""
         held = {name: self._lanes[name] for name in names if name in self._lanes}
         await asyncio.gather(*(lane.stop(grace_s=self._pace.grace_s) for lane in held.values()))
-        failed = {name for name in held if _fault_of(self._jobs[name], name)}
+        failed = {name for name in held if (job := self._jobs.get(name)) is not None and _fault_of(job, name)}
         await self._save()
         for name, lane in held.items():
             job = self._jobs.pop(name, None)
