@@ -262,3 +262,14 @@ def test_round_of_a_single_place_can_be_matched():
     rnd = Round("one", [], [Stop("st-1", 48.9, 2.48)])
     match = locate(rnd, Fix(48.90005, 2.48, START, 8))
     assert (match.stop_id, match.distance_along_m, match.progress) == ("st-1", 0, 0)
+
+
+def test_after_a_long_break_the_pass_near_the_last_place_is_taken_rather_than_the_first(both_sides):
+    matcher = Matcher(both_sides)
+    places = np.arange(0.3 * both_sides.length_m, 0.95 * both_sides.length_m, 50.0)
+    right = 0
+    for along in places:
+        before = State(front_m=float(along), at=START)
+        _, found = matcher.update(before, fix_at(both_sides, along + 20, 1_500))
+        right += abs(found.provisional.distance_along_m - along - 20) < 60
+    assert right / len(places) > 0.95
