@@ -82,6 +82,7 @@ REPORTED = EventType(
     by=frozenset({"device", "supervisor", "operator"}),
     keeps_fix=True,
     place_field="new_address",
+    closes_task=True,  # a check of this address that was ordered
 )
 CONFIRMED = EventType(
     "address_change.confirmed",

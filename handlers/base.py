@@ -123,6 +123,8 @@ class Handler(ABC):
         tale = self.tell(facts, new, now)
         said = [*tasks.said(facts), *tale.said] if self.takes_tasks else tale.said
         public, published = _publish(said, body.get("published", {}), event, {fact.id for fact in facts})
+        closing = {each.name for each in self.events if each.closes_task}
+        task_writes = tasks.writes(facts, new, subject=event.subject, closing=closing) if self.takes_tasks else []
         facts = facts[-self.facts_kept :]
         left = {fact.id for fact in facts}
         ordered = new.type == "task.planned"
@@ -134,7 +136,7 @@ class Handler(ABC):
             },
             public_events=public,
             timers=tale.timers,
-            writes=[*tasks.writes(new, subject=event.subject), *tale.writes] if self.takes_tasks else tale.writes,
+            writes=[*task_writes, *tale.writes],
             commands=tale.commands,
             warnings=tale.warnings,
             answer=tale.answer,

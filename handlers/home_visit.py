@@ -78,7 +78,8 @@ class AlertFact(VisitFact):
 def _event(
     name: str, payload: type[Visit], title: tuple[str, str], *, by: frozenset[str] = OFFICE, **example: Any
 ) -> EventType:
-    return EventType(f"home_visit.{name}", payload, titled(*title), ({"visit_id": "V-2041", **example},), by)
+    example, ends = {"visit_id": "V-2041", **example}, name in ("completed", "missed")
+    return EventType(f"home_visit.{name}", payload, titled(*title), (example,), by, closes_task=ends)
 
 
 STARTED = _event("started", Visit, ("Visite commencée", "Home visit started"), by=CARRIER)

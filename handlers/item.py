@@ -19,6 +19,7 @@ from handlers.story import CARRIER, EventType, Fact, Said, Tale, public, shown, 
 
 KEPT_FOR = timedelta(days=15)
 OFFICE = CARRIER | {"operator", "partner", "counter", "server"}
+ENDS = ("delivered", "delivery_attempted", "collected", "returned_to_sender")  # a further try is a further task
 HANDOVERS = (
     Handover("office", "carrier", "item.loaded"),
     Handover("carrier", "addressee", "item.delivered"),
@@ -96,10 +97,12 @@ class ItemFact(PublicData):
 def _event(
     name: str, payload: type[Items], fr: str, *, by: frozenset[str] = OFFICE, door: bool = False, **example: Any
 ) -> EventType:
-    en = f"Item {name.replace('_', ' ')}"
+    en, ends = f"Item {name.replace('_', ' ')}", name in ENDS
     example = example if "item_ids" in example else {"item_id": "RK123456785FR", **example}
     keeps_fix = name == "delivered"
-    return EventType(f"item.{name}", payload, titled(fr, en), (example,), by, keeps_fix=keeps_fix, scanned=door)
+    return EventType(
+        f"item.{name}", payload, titled(fr, en), (example,), by, keeps_fix=keeps_fix, scanned=door, closes_task=ends
+    )
 
 
 IDS = ["RK123456785FR", "LL456789015FR"]

@@ -87,8 +87,11 @@ class AtRiskFact(PublicData):
 
 def _event(name: str, payload: type[Pouch], fr: str, *, by: frozenset[str] = CARRIER, **example: Any) -> EventType:
     en, at_door = f"Medication {name.replace('_', ' ')}", name == "delivered"
-    example = {"pouch_id": "P-5521", **example}
-    return EventType(f"medication.{name}", payload, titled(fr, en), (example,), by, keeps_fix=at_door, scanned=at_door)
+    example, named = {"pouch_id": "P-5521", **example}, f"medication.{name}"
+    ends = named in ENDS
+    return EventType(
+        named, payload, titled(fr, en), (example,), by, keeps_fix=at_door, scanned=at_door, closes_task=ends
+    )
 
 
 RELEASED = _event("released", Pouch, "Médicaments remis par la pharmacie", by=PHARMACY)

@@ -142,6 +142,8 @@ def _duty(facts: Sequence[Fact]) -> tuple[dict[str, Any], datetime | None]:
             state, since = "planned", fact.occurred_at
         if fact.type not in DUTIES or (state == "ended" and fact.type in (PAUSED.name, RESUMED.name)):
             continue
+        if fact.type == STARTED.name and fact.by == "server" and state in ("started", "paused"):
+            continue  # the hour of duty begins nothing that a person began before it, and ends no mandate
         if fact.type == STARTED.name:
             mandate = fact.data.get("duty") == "mandate"
         goes = fact.type in (STARTED.name, RESUMED.name)

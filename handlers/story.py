@@ -37,6 +37,9 @@ class EventType:
     keeps_fix: bool = False  # a proof, an alarm or a reported place
     place_field: str | None = None  # payload field with an address to be geocoded and placed on a round
     scanned: bool = False  # the subject was read from the thing itself, so the thing's planned stop locates it
+    own_id: str | None = None  # payload field that gets the event's own id where the phone leaves it out
+    names_carrier: bool = False  # `carrier` is whose phone it came from, whatever the phone says
+    closes_task: bool = False  # what was ordered on the subject for that day is over: done, or tried and given up
 
 
 @dataclass(frozen=True, slots=True)

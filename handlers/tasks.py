@@ -1,10 +1,12 @@
 """Planned work: a task is decided by its service's handler, on the task's own subject.
 
-`task.planned` opens it, `task.cancelled` and `task.expired` close it. The same three facts and the same writes serve every
-service that takes tasks; what was ordered is then among the facts that the service's story is told from.
+`task.planned` opens it; `task.cancelled`, `task.expired` and the service's own events that say `closes_task` end it. The same
+facts and the same writes serve every service that takes tasks; what was ordered is then among the facts that the service's
+story is told from.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -99,6 +101,9 @@ EVENTS = (
 )
 PUBLISHES = tuple(PublicType(each.name, TaskFact, each.title) for each in EVENTS)
 TYPES = frozenset(each.name for each in EVENTS)
+Ending = tuple[str, datetime | None]  # planned, cancelled, expired or done; and since when it is over
+_OPEN: Ending = ("planned", None)
+_RUN_DAY = re.compile(r"run-(\d{4}-\d\d-\d\d)-")
 
 
 def planned(facts: Sequence[Fact]) -> Fact | None:
@@ -138,13 +143,53 @@ def said(facts: Sequence[Fact]) -> list[Said]:
     ]
 
 
-def writes(new: Fact, *, subject: str) -> list[Write]:
-    """Write the task row that the new fact makes or closes; nothing for another fact."""
-    if new.type == "task.planned":
-        return [Write("task.plan", _row(new, subject))]
-    if new.type in TYPES:
-        return [Write("task.close", (new.data["task_id"], new.type.removeprefix("task."), new.occurred_at))]
-    return []
+def writes(facts: Sequence[Fact], new: Fact, *, subject: str, closing: Collection[str] = ()) -> list[Write]:
+    """Write the task row that the new fact makes, and the ends of tasks that come out different with it.
+
+    `facts` holds `new` already; `closing` are the types of the service's events that end a task.
+    """
+    rows = [Write("task.plan", _row(new, subject))] if new.type == "task.planned" else []
+    before = endings([fact for fact in facts if fact.id != new.id], closing)
+    after = endings(facts, closing)
+    changed = {task_id: end for task_id, end in after.items() if end != before.get(task_id, _OPEN)}
+    return [*rows, *(Write("task.close", (task_id, *end)) for task_id, end in changed.items())]
+
+
+def endings(facts: Sequence[Fact], closing: Collection[str]) -> dict[str, Ending]:
+    """Say how each task of the subject stands, by what happened first: whatever arrived when, it comes out the same."""
+    ordered: dict[str, Fact] = {}
+    for fact in facts:
+        if fact.type == "task.planned":
+            ordered.setdefault(fact.data["task_id"], fact)
+    days = {fact.data["task_id"]: fact.data["on"] for fact in facts if fact.type == "task.planned"}
+    found = dict.fromkeys(ordered, _OPEN)
+    for fact in facts:
+        if fact.type in closing:
+            left = [order for name, order in ordered.items() if found[name][0] in ("planned", "done")]
+            ended, state = _meant(left, days, fact), "done"
+        elif fact.type in TYPES and fact.type != "task.planned":
+            ended, state = [fact.data["task_id"]], fact.type.removeprefix("task.")
+        else:
+            continue
+        found |= {name: (state, fact.occurred_at) for name in ended if found.get(name) == _OPEN}
+    return found
+
+
+def _meant(orders: Sequence[Fact], days: Mapping[str, str], deed: Fact) -> list[str]:
+    """Name the tasks that a deed ends: of those ordered before it the ones of its day or earlier, else all of them.
+
+    With none ordered before, those of its day that were entered later: a shift is also written down after the fact.
+    """
+    day = _day(deed)
+    before = [order for order in orders if order < deed]
+    due = [order for order in before or orders if days[order.data["task_id"]] <= day]
+    return [order.data["task_id"] for order in due or before]
+
+
+def _day(deed: Fact) -> str:
+    """Return the local day of the deed's run, else its date."""
+    named = _RUN_DAY.match(deed.run or "")
+    return named[1] if named else deed.at[:10]
 
 
 def check(facts: Sequence[Fact], new: Fact) -> None:

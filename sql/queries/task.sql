@@ -20,8 +20,9 @@ on conflict (id) do update set day = excluded.day, delivery_point = excluded.del
   order_ref = excluded.order_ref, sealed = excluded.sealed, event = excluded.event, changes = task.changes + 1;
 
 -- name: close
--- End a task: (task_id, state, at). Nothing for an unknown one.
-update task set state = $2, state_at = $3::timestamptz, changes = changes + 1 where id = $1 and state is distinct from $2;
+-- End a task, or open it again: (task_id, state, at). Nothing for an unknown one; a new version of the sheet for a new state.
+update task set state = $2, state_at = $3::timestamptz, changes = changes + (state is distinct from $2)::int
+where id = $1 and (state, state_at) is distinct from ($2, $3::timestamptz);
 
 -- name: mark_seen
 -- The carrier has the sheet of this version: (run_id, version, at). Only the newest version says that every task on it was seen.

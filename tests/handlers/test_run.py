@@ -55,6 +55,13 @@ def test_a_mandate_is_no_duty_and_has_no_interval_in_which_positions_count(run: 
     assert run.body["now"]["duty"] == "mandate"
 
 
+def test_the_hour_of_duty_ends_no_mandate_that_was_told_late(run: Any) -> None:
+    run.add("run.started", RUN, 5, by="server")
+    assert run.body["now"]["duty"] == "on"
+    run.add("run.started", {**RUN, "duty": "mandate"}, 0)
+    assert run.body["now"] == {"duty": "mandate", "state": "started", "intervals": []}
+
+
 def test_a_late_fact_does_not_set_an_ended_run_going_again(run: Any) -> None:
     run.add("run.started", RUN, 0)
     run.add("run.ended", RUN, 90)
