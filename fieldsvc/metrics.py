@@ -26,6 +26,15 @@ class Metrics:
         self.off_reasons = Counter(
             "fieldsvc_events_quarantined", "Members kept in quarantine by reason.", ["reason"], registry=self.registry
         )
+        self.fixes = Counter(
+            "fieldsvc_fixes", "Fixes of phones by what became of them.", ["outcome"], registry=self.registry
+        )
+        self.live_dropped = Counter(
+            "fieldsvc_live_dropped",
+            "Live streams that broke off, by why: slow or gone.",
+            ["why"],
+            registry=self.registry,
+        )
 
     def watch(self, name: str, about: str, read: Callable[[], float]) -> None:
         """Show a value that is read when asked for."""

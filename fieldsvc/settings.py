@@ -1,6 +1,6 @@
 """Settings: the only reader of the environment. Each is `FIELDSVC_<NAME>`."""
 
-from datetime import tzinfo
+from datetime import time, tzinfo
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -41,12 +41,27 @@ class Settings(BaseSettings):
         default=False, description="Let webhooks reach loopback, http and any port there (demo and tests)."
     )
     shutdown_timeout_s: float = Field(15.0, description="Longest wait for requests in flight when stopping.")
+    keep_tracks_days: int = Field(
+        0, ge=0, le=60, description="Days for which fixes on duty are kept as they came; 0 keeps none: progress only."
+    )
+    duty_hours: str = Field(
+        "", description="Local hours, as 07:00-14:30, at which covered runs start and end by themselves; empty: never."
+    )
+    basemap: Path | None = Field(
+        None, description="The ground under the map: a GeoJSON file, plain or gzip. Unset: paper and rounds only."
+    )
     pool_size: int = Field(8, ge=2, description="Database connections of a process beside the writer's.")
 
     @field_validator("retry_schedule", mode="before")
     @classmethod
     def _seconds(cls, value: object) -> object:
         return tuple(float(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("duty_hours")
+    @classmethod
+    def _known_hours(cls, value: str) -> str:
+        read_hours(value)
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -55,6 +70,22 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def hours(self) -> tuple[time, time] | None:
+        """The hours of duty as times of the day."""
+        return read_hours(self.duty_hours)
+
+    @property
     def zone(self) -> tzinfo:
         """The zone as an object."""
         return ZoneInfo(self.timezone)
+
+
+def read_hours(text: str) -> tuple[time, time] | None:
+    """Read `07:00-14:30`; None for nothing. ValueError unless it ends later on the same day."""
+    if not text.strip():
+        return None
+    first, _, until = (part.strip() for part in text.partition("-"))
+    hours = time.fromisoformat(first), time.fromisoformat(until)
+    if hours[0] >= hours[1] or any(hour.tzinfo is not None for hour in hours):
+        raise ValueError("hours are a start and a later end, as 07:00-14:30")
+    return hours

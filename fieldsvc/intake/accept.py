@@ -135,7 +135,7 @@ async def _ready(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming, 
     _refuse_if_lost(upload.caller.device, reading.occurred_at)
     plan = await _plan(intake, upload.caller, sent, known, reading.occurred_at)
     place = _locate(intake.locator, known, plan, reading.occurred_at)
-    known = _fill(known, plan, place)
+    known = _fill(known, plan, place, device=upload.caller.device)
     placement = await _place_address(intake.placer, known, plan)
     subjects = _subjects(known)
     device = upload.caller.device
@@ -154,7 +154,7 @@ async def _ready(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming, 
         raw=sent.raw,
         site=(device.site if device else upload.caller.site) or (plan.site if plan else None),
         run=sent.run or (plan.run_id if plan else None),
-        located=place.located,
+        located=_on_the_line(place.located, known.event_type),
         placement=placement,
         warnings=(*(("clock_suspect",) if reading.suspect else ()), *place.warnings),
         operational=_envelope(upload, sent, subjects, reading),
@@ -225,16 +225,25 @@ def _locate(locator: Locator, known: Known, plan: RunPlan | None, at: datetime) 
     return locator.locate(plan, scanned=scanned, stop_id=known.data.get("stop_id"), fix=fix, at=at)
 
 
-def _fill(known: Known, plan: RunPlan | None, place: Place) -> Known:
-    """Complete what the phone may leave out: the run, and the delivery point of the place."""
-    fields = known.event_type.payload.model_fields
+def _on_the_line(located: Mapping[str, Any], event_type: EventType) -> Mapping[str, Any]:
+    """Return what is kept of a place: how far beside the line only for a type that keeps its fix as well."""
+    return located if event_type.keeps_fix or located.get("offset_m") is None else {**located, "offset_m": None}
+
+
+def _fill(known: Known, plan: RunPlan | None, place: Place, *, device: Device | None) -> Known:
+    """Complete what the phone may leave out: the run, the delivery point of the place, its own id, whose phone it is."""
+    fields, event_type = known.event_type.payload.model_fields, known.event_type
     run = known.sent.run or (plan.run_id if plan else None)
     more = {"run_id": run, "delivery_point_id": place.located.get("delivery_point_id")}
+    if event_type.own_id is not None:
+        more[event_type.own_id] = str(known.sent.id)
     missing = {
         name: value
         for name, value in more.items()
         if value is not None and name in fields and known.data.get(name) is None
     }
+    if event_type.names_carrier and device is not None:
+        missing["carrier"] = device.carrier
     return replace(known, data=known.data | missing) if missing else known
 
 

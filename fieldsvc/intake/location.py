@@ -1,7 +1,7 @@
 """Where on its round an event happened: by the thing scanned, by the stop named, else by the fix. It never waits."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from geo.positions import distance_m, is_plausible
 FRESH = timedelta(minutes=10)
 NEAR_M, FAR_M = 40.0, 20_000.0
 RUNS_KEPT = 100_000
+Known = tuple[datetime, float]
 NOWHERE: Mapping[str, Any] = {"stop_id": None, "confidence": 0.0, "method": "none", "status": "unknown"}
 
 
@@ -27,10 +28,15 @@ class Place:
 
 
 class Locator:
-    """Locates events; remembers for each run how far along its round the last one was, for ten minutes."""
+    """Locates events; remembers for each run how far along its round the last one was, for ten minutes.
 
-    def __init__(self) -> None:
-        self._along: OrderedDict[str, tuple[datetime, float]] = OrderedDict()
+    What tracking knows from fixes counts as well: of the two, what is nearer in time to the event.
+    """
+
+    def __init__(self, tracked: Callable[[str, datetime], Known | None] | None = None) -> None:
+        """`tracked` tells from memory when and how far along its round a run was, near a moment: `Tracker.place`."""
+        self._along: OrderedDict[str, Known] = OrderedDict()
+        self._tracked = tracked
 
     def locate(
         self, plan: RunPlan | None, *, scanned: str | None, stop_id: str | None, fix: Fix | None, at: datetime
@@ -56,9 +62,7 @@ class Locator:
 
         Off the round no place is told: neither how far along nor how far beside. Kilometres away it is no fix at all.
         """
-        before = self._along.get(plan.run_id)
-        after_m = before[1] if before is not None and abs(at - before[0]) <= FRESH else None
-        match = locate(plan.round, fix, after_m)
+        match = locate(plan.round, fix, self._before(plan.run_id, at))
         if abs(match.offset_m) > FAR_M:
             return Place(_of_run(plan, NOWHERE), ("implausible_fix",))
         if match.status not in ("on_round", "at_stop"):
@@ -76,6 +80,12 @@ class Locator:
             "offset_m": _rounded(match.offset_m),
         }
         return Place(_of_run(plan, located))
+
+    def _before(self, run_id: str, at: datetime) -> float | None:
+        """Return how far along its round a run was at most ten minutes away, as known nearest in time."""
+        known = [self._along.get(run_id), self._tracked(run_id, at) if self._tracked is not None else None]
+        fresh = [place for place in known if place is not None and abs(at - place[0]) <= FRESH]
+        return min(fresh, key=lambda place: abs(at - place[0]))[1] if fresh else None
 
     def _remember(self, run_id: str, at: datetime, along_m: float) -> None:
         before = self._along.get(run_id)

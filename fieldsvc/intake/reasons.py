@@ -18,6 +18,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "bad_envelope": "`subject`, `runid` or `source` is no text, or longer than 200 characters.",
+        "bad_encoding": "A phone app's body is broken, or packed in a way that cannot be unpacked.",
         "bad_id": "`id` is missing or no UUID.",
         "bad_payload": "`data` is missing, no object, or does not fit the schema of its type.",
         "bad_run": "`runid` is no run id.",
@@ -28,16 +29,20 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "device_lost": "The device was reported lost before this happened.",
         "handler_failed": "A fault in the service's rules; the operator is told and can retry it.",
         "intake_failed": "A fault on the way to the service; the operator is told and can retry it.",
+        "mock_position": "A phone app's position is made up, as the phone itself says.",
         "no_delivery_point": "The service needs a delivery point: none is named, and the place gives none.",
         "no_run": "No run is named, and the device has none on that day.",
         "no_subject": "The payload does not name what it is about.",
+        "not_decrypted": "A phone app's message was not sealed with the passphrase of its device.",
         "not_allowed": "Whoever sends this may not say this type.",
         "not_an_object": "A member of the batch is no JSON object.",
+        "not_json": "A phone app's body is no JSON.",
         "not_storable": "The database refuses a value of it; the operator is told.",
         "nul_character": "A string holds the character U+0000.",
         "out_of_range": "A number or a text is beyond its limits.",
         "subject_taken": "The subject has a task of another account.",
         "too_deep": "The JSON is nested deeper than 20 levels.",
+        "too_large": "A phone app's body is over 1 MiB, or holds more than 1,000 messages.",
         "unknown_task": "No such task was ordered for this subject.",
         "unknown_type": "No service takes this type, or it lacks prefix and version.",
     }

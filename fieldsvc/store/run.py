@@ -1,6 +1,6 @@
 """Runs: one day's execution of a round."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +8,7 @@ from datetime import date
 from fieldsvc.store.database import Database
 from sql import query
 
-_SAID = ("id", "day", "round_id", "site", "carrier", "said")
+_SAID = ("id", "day", "round_id", "site", "carrier", "said", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class SaidRun:
-    """What the journal knows of a run: nothing, `covered` or `uncovered`; and what is planned now."""
+    """What the journal knows of a run: nothing, `covered` or `uncovered`, and its state; and what is planned now."""
 
     run_id: str
     day: date
@@ -35,6 +35,7 @@ class SaidRun:
     site: str
     carrier: str | None
     said: str | None
+    state: str
 
     @property
     def cover(self) -> str:
@@ -63,6 +64,12 @@ async def unsaid(database: Database, day: date) -> list[str]:
     """List the runs of a day of which the journal has something to learn."""
     async with database.acquire() as connection:
         return [row["id"] for row in await connection.fetch(query("run.unsaid"), day)]
+
+
+async def kept_by_hours(database: Database, day: date, states: Sequence[str]) -> list[str]:
+    """List the covered runs of a day that are in one of these states."""
+    async with database.acquire() as connection:
+        return [row["id"] for row in await connection.fetch(query("run.kept_by_hours"), day, list(states))]
 
 
 @asynccontextmanager

@@ -16,14 +16,14 @@ from handlers.story import Actor
 
 INTAKE = web.AppKey("INTAKE", Intake)
 BODY_TIMEOUT_S = 30.0
-_ENCODINGS = frozenset({"identity", "gzip", "deflate"})
+ENCODINGS = frozenset({"identity", "gzip", "deflate"})
 
 
 async def post_events(request: web.Request) -> web.Response:
     """Take one CloudEvent or a batch; answer a receipt and a result for each, in the order sent."""
     received_at = datetime.now(UTC)
     caller = await _caller(request)
-    if request.headers.get("Content-Encoding", "identity").strip().lower() not in _ENCODINGS:
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ENCODINGS:
         raise UnsupportedMedia("A body is packed with gzip, deflate or not at all.")
     async with asyncio.timeout(BODY_TIMEOUT_S):
         body = await request.read()

@@ -63,7 +63,7 @@ class RoundStore:
         self._clock = clock
         self._rounds: Recent[str, KnownRound] = Recent(size=rounds, ttl_s=float("inf"), clock=clock)
         self._plans: Recent[str, RunPlan] = Recent(size=runs, ttl_s=SUBJECTS_S, clock=clock)
-        self._of_device: Recent[tuple[str, date], str] = Recent(size=4 * runs, ttl_s=DEVICE_S, clock=clock)
+        self._of_device: Recent[tuple[str, date], tuple[str, ...]] = Recent(size=4 * runs, ttl_s=DEVICE_S, clock=clock)
 
     async def run_plan(self, of: str | Device, *, now: datetime | None = None) -> RunPlan | None:
         """Find the plan of a run id, or of the run that a device's carrier walks today; None if there is none."""
@@ -79,16 +79,22 @@ class RoundStore:
         self._plans.clear()
         self._of_device.clear()
 
-    async def _run_of(self, device: Device, now: datetime) -> str | None:
-        day = now.astimezone(self._zone).date()
+    def day_of(self, at: datetime) -> date:
+        """Give the local day of a moment."""
+        return at.astimezone(self._zone).date()
+
+    async def runs_of(self, device: Device, day: date) -> tuple[str, ...]:
+        """Name the runs that a device's carrier walks on a day, the one to show first; known for five seconds."""
         known = self._of_device.get((device.device_id, day))
         if known is not None:
-            return known or None
+            return known
         since = self._clock()
-        found = await roster.rounds_of(self._database, device, day)
-        run_id = run_id_of(day, found[0]) if found else ""
-        self._of_device.put((device.device_id, day), run_id, since=since)
-        return run_id or None
+        found = tuple(run_id_of(day, each) for each in await roster.rounds_of(self._database, device, day))
+        self._of_device.put((device.device_id, day), found, since=since)
+        return found
+
+    async def _run_of(self, device: Device, now: datetime) -> str | None:
+        return next(iter(await self.runs_of(device, self.day_of(now))), None)
 
     async def _load(self, run_id: str) -> RunPlan | None:
         named = run_of_id(run_id)

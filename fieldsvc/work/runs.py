@@ -1,7 +1,7 @@
 """Runs: made from the roster each day, and told to the journal."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from handlers.fields import format_time
 from handlers.story import Actor
 
 SERVER = Actor("server")
+IN_WORK = ("started", "paused")
 _AT_ONCE = 2  # each holds a connection of the pool while its command is decided
 _NEAR = timedelta(days=1)
 
@@ -63,6 +64,31 @@ class Runs:
         waiting = await store.unsaid(self._database, day)
         await asyncio.gather(*(self._tell(run_id) for run_id in waiting))
         return len(waiting)
+
+    async def keep_hours(self, hours: tuple[time, time], now: datetime | None = None) -> int:
+        """Start and end today's covered runs at the local hours of duty, where nobody has; return how many changes it was.
+
+        For phones that cannot say so. The events say the hour, however late it is done. Again, or in two processes at
+        once, it says nothing twice.
+        """
+        at = now or datetime.now(UTC)
+        day, said = self.today(at), 0
+        for name, hour, states in zip(("run.started", "run.ended"), hours, (("planned",), IN_WORK), strict=True):
+            moment = datetime.combine(day, hour, self._zone)
+            if at >= moment:
+                waiting = await store.kept_by_hours(self._database, day, states)
+                done = [self._say_hour(run_id, name, moment, states) for run_id in waiting]
+                said += sum(await asyncio.gather(*done))
+        return said
+
+    async def _say_hour(self, run_id: str, name: str, moment: datetime, states: Sequence[str]) -> bool:
+        async with self._telling, store.saying(self._database, run_id) as run:
+            if run is None or run.state not in states or run.cover != "covered":
+                return False
+            await self._commands.send(
+                name, {"run_id": run_id}, actor=SERVER, site=run.site, run=run_id, occurred_at=moment.astimezone(UTC)
+            )
+        return True
 
     async def current_run(self, device: Device, now: datetime | None = None) -> Run:
         """Find the run that a device's carrier walks today, making it if the day was not planned with it. NoRunToday."""

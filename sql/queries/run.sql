@@ -9,15 +9,16 @@ with walked as (
     and not exists (select 1 from roster where roster.day = $1 and roster.carrier = device.carrier)
   group by device.round_id
 )
-insert into run (id, day, round_id, site, carrier)
-select 'run-' || to_char($1::date, 'YYYY-MM-DD') || '-' || round.id, $1, round.id, round.site, walked.carrier
+insert into run (id, day, round_id, site, carrier, changed_at)
+select 'run-' || to_char($1::date, 'YYYY-MM-DD') || '-' || round.id, $1, round.id, round.site, walked.carrier, clock_timestamp()
 from walked join round on round.id = walked.round_id
-on conflict (day, round_id) do update set carrier = excluded.carrier where run.carrier is distinct from excluded.carrier;
+on conflict (day, round_id) do update set carrier = excluded.carrier, changed_at = excluded.changed_at
+where run.carrier is distinct from excluded.carrier;
 
 -- name: add
 -- Make one run, unless it exists.
-insert into run (id, day, round_id, site, carrier)
-select 'run-' || to_char($1::date, 'YYYY-MM-DD') || '-' || round.id, $1, round.id, round.site, $3
+insert into run (id, day, round_id, site, carrier, changed_at)
+select 'run-' || to_char($1::date, 'YYYY-MM-DD') || '-' || round.id, $1, round.id, round.site, $3, clock_timestamp()
 from round where round.id = $2
 on conflict do nothing;
 
@@ -25,6 +26,10 @@ on conflict do nothing;
 -- List the runs of a day of which the journal does not know yet whether they are covered.
 select id from run where day = $1 and said is distinct from case when carrier is null then 'uncovered' else 'covered' end
 order by id;
+
+-- name: kept_by_hours
+-- List the covered runs of a day that are in one of these states, for the hours of duty.
+select id from run where day = $1 and carrier is not null and said = 'covered' and state = any($2::text[]) order by id;
 
 -- name: lock_saying
 -- Let one process at a time tell the journal about a run.
@@ -36,7 +41,7 @@ select pg_advisory_unlock(hashtextextended($1, 8118));
 
 -- name: what_is_said
 -- Read what the journal knows of a run, and what it should know.
-select id, day, round_id, site, carrier, said from run where id = $1;
+select id, day, round_id, site, carrier, said, state from run where id = $1;
 
 -- name: set_said
 -- Note what the journal knows of a run.
@@ -52,4 +57,6 @@ where run.id = $1;
 
 -- name: set_state
 -- Note the state of a run: (run_id, state, at). Nothing for an unknown one.
-update run set state = $2, state_at = $3::timestamptz, version = version + 1 where id = $1 and state is distinct from $2;
+update run set state = $2, state_at = $3::timestamptz, version = version + (state is distinct from $2)::int,
+  changed_at = clock_timestamp()
+where id = $1 and (state, state_at) is distinct from ($2, $3::timestamptz);

@@ -63,6 +63,10 @@ def test_a_fix_alone_is_matched_to_the_planned_order(world: World) -> None:
     assert (located["method"], located["stop_id"], located["status"]) == ("match", "st-119", "on_round")
     assert abs(located["distance_along_m"] - 4 * 73) < 20
     assert abs(located["offset_m"]) < 10
+    kept = [world.operator.event(f"evt_{result['id']}{part}") for part in ("", "_1")]
+    published = next(answer.json() for answer in kept if answer.status == 200)
+    assert published["data"]["located"]["stop_id"] == "st-119"
+    assert published["data"]["located"].get("offset_m") is None  # how far beside the line is for proofs alone
 
 
 def test_without_stop_scan_or_fix_the_place_is_said_to_be_unknown(world: World) -> None:

@@ -110,3 +110,17 @@ def test_a_fix_that_cannot_be_is_not_used(place: tuple[float, float]) -> None:
 def test_a_round_without_stops_locates_nothing() -> None:
     empty = replace(ROW, round=Round("T07", (), (), "pantin"), stops_by_id={})
     assert locate(plan=empty, stop_id="s3", fix=fix()).located["method"] == "none"
+
+
+def test_what_tracking_knows_counts_where_it_is_nearer_in_time() -> None:
+    there_and_back = plan_of(*(Stop(f"s{n}", LAT, LON + min(n, 14 - n) * 100 * METRE_LON) for n in range(1, 14)))
+    back = there_and_back.round.distance_of("s10")
+    for seconds, stop_id in ((60, "s11"), (599, "s11"), (601, "s3")):
+        tracked = Locator(lambda run_id, at, ago=seconds: (at - timedelta(seconds=ago), back) if run_id else None)
+        assert locate(tracked, there_and_back, fix=fix()).located["stop_id"] == stop_id
+    for seconds, stop_id in ((60, "s11"), (180, "s3")):
+        both = Locator(lambda run_id, at, ago=seconds: (at - timedelta(seconds=ago), back) if run_id else None)
+        locate(both, there_and_back, stop_id="s2", at=NOW - timedelta(seconds=120))
+        assert locate(both, there_and_back, fix=fix()).located["stop_id"] == stop_id
+    nothing = Locator(lambda _run_id, _at: None)
+    assert locate(nothing, there_and_back, fix=fix()).located["stop_id"] == "s3"

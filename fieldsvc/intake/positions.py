@@ -1,0 +1,52 @@
+"""The story of a fix, from an upload to its answer: told apart, its time corrected, matched by tracking, and forgotten."""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from fieldsvc.intake import clocks
+from fieldsvc.intake.formats.phone import Fault
+from fieldsvc.intake.formats.positions import decode
+from fieldsvc.journal.submission import Rejected, Submission
+from fieldsvc.journal.writer import Writer
+from fieldsvc.logs import get_logger
+from fieldsvc.store.device import Device
+from fieldsvc.tracking.tracker import Tracker
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsUpload:
+    """One request, as it came."""
+
+    body: bytes
+    media_type: str
+    charset: str | None
+    device: Device
+    received_at: datetime
+    sent_at: datetime | None = None
+
+
+async def take_positions(tracker: Tracker, writer: Writer, upload: PositionsUpload) -> dict[str, int]:
+    """Take an upload and return how many of its members ended in which way, once that is committed.
+
+    Like the times of events those of fixes are corrected by how wrong the phone's clock is, if it says when it sends.
+    NotJson, BadRequest, UnsupportedMedia and TooLarge refuse the request; Unavailable and TooMany ask for it again.
+    """
+    found = decode(upload.body, upload.media_type, upload.charset)
+    at = upload.received_at
+    fixes = [
+        replace(fix, fixed_at=clocks.read(fix.fixed_at, sent_at=upload.sent_at, received_at=at).occurred_at)
+        for fix in found.fixes
+    ]
+    taken = await tracker.take(upload.device, fixes, received_at=at)
+    if found.faults:
+        await _keep_aside(writer, upload, found.faults)
+    return {**asdict(taken), "quarantined": len(found.faults)}
+
+
+async def _keep_aside(writer: Writer, upload: PositionsUpload, faults: tuple[Fault, ...]) -> None:
+    """Keep the shape of what is no fix, each different one once, and nothing of its values."""
+    items = [Rejected(None, each.reason, each.kept) for each in dict.fromkeys(faults)]
+    log.info("fixes.unfit", count=len(faults), device=upload.device.device_id)
+    await writer.submit(Submission(items, upload.device.device_id, upload.device.site, upload.received_at))

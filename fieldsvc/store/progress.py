@@ -1,0 +1,136 @@
+"""How far runs are along their rounds: a row for each run, which whoever takes fixes locks, and a row for each moment."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import asyncpg
+
+from fieldsvc.errors import Unavailable
+from fieldsvc.store.database import Database
+from sql import query
+
+RETRY_AFTER_S = 2
+_NOT_NOW = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.CheckViolationError)  # no partition
+Interval = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """The newest of a run. `matcher` is what the next fix needs; `distance_along_m` is the last place on the line."""
+
+    matcher: bytes = b""
+    through_at: datetime | None = None
+    distance_along_m: float | None = None
+    status: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One moment of a run; without a distance it was off the round, or nobody knows."""
+
+    at: datetime
+    distance_along_m: float | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFix:
+    """A fix as it came, where the operator keeps tracks."""
+
+    at: datetime
+    lat: float
+    lon: float
+    accuracy_m: float | None
+
+
+class LockedRun:
+    """What is known of one run, while nobody else can change it."""
+
+    def __init__(self, connection: asyncpg.Connection, run_id: str, day: date) -> None:
+        self._connection = connection
+        self._run_id = run_id
+        self._day = day
+
+    async def state(self) -> RunState | None:
+        """Lock the run and read its newest; None as long as nothing is known of it."""
+        row = await self._connection.fetchrow(query("run_state.lock"), self._run_id)
+        return RunState(row["matcher"], row["through_at"], row["distance_along_m"], row["status"]) if row else None
+
+    async def begin(self) -> RunState:
+        """Lock a run of which nothing was known."""
+        await self._connection.execute(query("run_state.add"), self._run_id, self._day)
+        return await self.state() or RunState()
+
+    async def duty(self) -> bytes | None:
+        """Read what the journal decided about the run, as committed by now."""
+        body: bytes | None = await self._connection.fetchval(query("run_state.duty"), self._run_id)
+        return body
+
+    async def with_duty(self, first: datetime, last: datetime) -> tuple[bytes | None, list[Progress]]:
+        """Read the same as `duty`, and the progress between two moments, both included, in order."""
+        row = await self._connection.fetchrow(query("progress.with_duty"), self._day, self._run_id, first, last)
+        columns = (row["at"] or (), row["along"] or (), row["status"] or ()) if row else ((), (), ())
+        return row["duty"] if row else None, [Progress(*each) for each in zip(*columns, strict=True)]
+
+    async def last_place(self) -> float | None:
+        """Find the last known distance along the line."""
+        row = await self._connection.fetchrow(query("progress.last_place"), self._day, self._run_id)
+        return row["distance_along_m"] if row else None
+
+    async def add(self, found: Sequence[Progress], to: RunState | None, *, received_at: datetime) -> None:
+        """Add progress, where a moment that is known stays as it is; and note the newest of the run, if it moved."""
+        columns = (
+            [each.at for each in found],
+            [each.distance_along_m for each in found],
+            [each.status for each in found],
+        )
+        args = self._day, self._run_id, received_at, *columns
+        if to is None:
+            await self._connection.execute(query("progress.add"), *args)
+            return
+        newest = to.matcher, to.through_at, to.distance_along_m, to.status
+        await self._connection.execute(query("progress.add_and_move"), *args, *newest)
+
+    async def add_anchor(self, at: datetime, distance_m: float, *, received_at: datetime) -> bool:
+        """Add a moment at a stop, also over a fix of that moment; False if it is known."""
+        args = self._day, self._run_id, at, distance_m, received_at
+        return await self._connection.fetchval(query("progress.add_anchor"), *args) is not None
+
+    async def move(self, to: RunState) -> None:
+        """Note the newest of the run."""
+        args = to.matcher, to.through_at, to.distance_along_m, to.status
+        await self._connection.execute(query("run_state.move"), self._run_id, *args)
+
+    async def keep_fixes(self, fixes: Sequence[KeptFix]) -> None:
+        """Keep fixes as they came; a moment that is known stays as it is."""
+        columns = [[getattr(fix, name) for fix in fixes] for name in ("at", "lat", "lon", "accuracy_m")]
+        await self._connection.execute(query("progress.keep_fixes"), self._day, self._run_id, *columns)
+
+    async def withdraw(self, on_duty: Sequence[Interval]) -> int:
+        """Take back what lies outside these times, the end of each excluded; return how many moments of progress it was."""
+        times = [first for first, _until in on_duty], [until for _first, until in on_duty]
+        gone = await self._connection.fetch(query("progress.withdraw"), self._day, self._run_id, *times)
+        await self._connection.execute(query("progress.withdraw_fixes"), self._day, self._run_id, *times)
+        return len(gone)
+
+
+@asynccontextmanager
+async def locked(database: Database, run_id: str, day: date) -> AsyncIterator[LockedRun]:
+    """Open a transaction for one run, committed after the block.
+
+    Unavailable when another process holds the run for more than two seconds, or a day has no partition.
+    """
+    try:
+        async with database.acquire() as connection, connection.transaction():
+            await connection.execute(query("run_state.wait_briefly"))
+            yield LockedRun(connection, run_id, day)
+    except _NOT_NOW as error:
+        raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
+
+
+async def runs_from(database: Database, day: date) -> list[str]:
+    """List the runs of which something is known, from a day on."""
+    async with database.acquire() as connection:
+        return [row["run"] for row in await connection.fetch(query("progress.runs_from"), day)]

@@ -1,0 +1,1 @@
+"""Tracking: fixes become progress along the planned round, and are forgotten."""

@@ -1,0 +1,92 @@
+"""What the journal tells tracking: scans and served stops put a run at a stop, and duty told late takes progress back.
+
+The tail is followed from its end, in every process with the role intake; each does the same, and what another has done
+changes nothing. Visits that a process did not see because it was not running are lost, which is harmless: the next fix or
+scan tells where the run is. Duty is not lost: at its start it is held against the progress of the last days.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from fieldsvc.errors import FieldsvcError
+from fieldsvc.journal.reader import Position, Reader, Row, Tail
+from fieldsvc.journal.submission import SHARDS
+from fieldsvc.logs import get_logger
+from fieldsvc.store import progress
+from fieldsvc.store.database import DATABASE_ERRORS, Database
+from fieldsvc.tracking.tracker import Tracker, Visit
+
+log = get_logger()
+CHUNK, WAIT_S, RETRY_S = 1_000, 5.0, 1.0
+BACK = timedelta(days=8)
+_METHODS = frozenset({"scan", "stop"})
+_DUTY = frozenset({"run.started", "run.paused", "run.resumed", "run.ended", "event.corrected"})
+
+
+class Anchors:
+    """Follows the tail for a tracker."""
+
+    def __init__(self, database: Database, reader: Reader, tail: Tail, *, tracker: Tracker) -> None:
+        self._database = database
+        self._reader = reader
+        self._tail = tail
+        self._tracker = tracker
+
+    async def run(self) -> None:
+        """Follow until cancelled; what the database cannot take now is tried again."""
+        positions = await self._reader.ends()
+        await self._take_back()
+        while True:
+            since = self._tail.version
+            try:
+                for shard in range(SHARDS):
+                    positions[shard] = await self._follow(shard, positions[shard])
+            except (FieldsvcError, *DATABASE_ERRORS) as error:
+                log.warning("anchors.interrupted", error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            else:
+                await self._tail.wait(timeout_s=WAIT_S, since=since)
+
+    async def _follow(self, shard: int, position: Position) -> Position:
+        """Take what is new in a shard; return its end."""
+        while rows := await self._tail.recent(shard, position, limit=CHUNK):
+            for run_id, visits in visits_in(rows).items():
+                await self._tracker.anchor(run_id, visits)
+            for run_id in duties_in(rows):
+                await self._tracker.withdraw(run_id)
+            position = rows[-1].position
+        return position
+
+    async def _take_back(self) -> None:
+        """Hold the progress of the last days against duty: what was told late may have been told while nobody listened."""
+        for run_id in await progress.runs_from(self._database, (datetime.now(UTC) - BACK).date()):
+            await _patiently(self._tracker.withdraw(run_id))
+
+
+async def _patiently(work: Awaitable[int]) -> None:
+    try:
+        await work
+    except (FieldsvcError, *DATABASE_ERRORS) as error:
+        log.warning("anchors.interrupted", error=type(error).__name__)
+
+
+def visits_in(rows: Iterable[Row]) -> dict[str, list[Visit]]:
+    """Find the scans and served stops in public rows, by run."""
+    found: defaultdict[str, list[Visit]] = defaultdict(list)
+    for row in rows:
+        if row.run is None or b'"located"' not in row.public:
+            continue
+        located = orjson.loads(row.public)["public"].get("located") or {}
+        if located.get("method") in _METHODS and isinstance(located.get("stop_id"), str):
+            found[row.run].append(Visit(located["stop_id"], row.occurred_at, row.received_at))
+    return dict(found)
+
+
+def duties_in(rows: Iterable[Row]) -> list[str]:
+    """Name the runs whose duty may have changed."""
+    named = (row.subject.removeprefix("run/") for row in rows if row.type in _DUTY and row.subject.startswith("run/"))
+    return list(dict.fromkeys(named))

@@ -1,0 +1,204 @@
+"""Project, then forget: a fix becomes metres along the planned line, and is gone.
+
+A fix counts only while its run is on duty, as the journal has decided by then. Everything about one run happens under the
+lock of its `run_state` row, so that several processes can take fixes of it: what is known is read, the fixes are matched on
+from there, and their progress is committed together with the matcher's new state, before the phone is answered. Nothing of
+a fix stays: no place beside the line, and off the round no place at all.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+from fieldsvc.store import progress
+from fieldsvc.store.database import Database
+from fieldsvc.store.device import Device
+from fieldsvc.store.progress import KeptFix, LockedRun, Progress, RunState
+from fieldsvc.tracking.duty import read_duty
+from fieldsvc.tracking.places import Place, Places
+from fieldsvc.tracking.steps import PRIOR, THINNED, Advance, advance, matcher_of, sift, state_of, stored
+from fieldsvc.work.rounds import RoundStore, RunPlan, run_of_id
+from geo import Fix
+
+AHEAD = timedelta(minutes=5)
+OLDEST = timedelta(days=7)
+IN_A_THREAD = 50
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of the fixes of an upload; each is counted once."""
+
+    taken: int = 0
+    duplicate: int = 0
+    late: int = 0
+    off_duty_discarded: int = 0
+    thinned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A scan or a served stop: at that moment the carrier was there."""
+
+    stop_id: str
+    at: datetime
+    received_at: datetime
+
+
+class Tracker:
+    """Takes fixes and visits, and remembers for some minutes where runs were along their rounds."""
+
+    def __init__(self, database: Database, rounds: RoundStore, *, keep_tracks_days: int = 0) -> None:
+        """With `keep_tracks_days` the fixes on duty of so many days are kept as well: the operator's exception."""
+        self._database = database
+        self._rounds = rounds
+        self._keep = timedelta(days=keep_tracks_days)
+        self._places = Places()
+
+    async def take(self, device: Device, fixes: Sequence[Fix], *, received_at: datetime) -> Taken:
+        """Take the fixes of a device, in any order; what they give is committed when this returns.
+
+        Discarded as off duty: what lies outside every run of the carrier's day, in a pause or a mandate, after the loss of
+        the device, or more than five minutes ahead of `received_at`, for nobody knows when that was. Late: older than the
+        run's newest; it never moves a carrier back. Late without a trace: older than seven days. Thinned: closer than ten
+        seconds to another. Unavailable, or the driver's own error, when it must be sent again.
+        """
+        count: Counter[str] = Counter()
+        days: defaultdict[date, list[Fix]] = defaultdict(list)
+        for fix in fixes:
+            if fix.fixed_at > received_at + AHEAD or (device.lost_at is not None and fix.fixed_at >= device.lost_at):
+                count["off_duty_discarded"] += 1
+            elif fix.fixed_at < received_at - OLDEST:
+                count["late"] += 1
+            else:
+                days[self._rounds.day_of(fix.fixed_at)].append(fix)
+        for day, of_day in sorted(days.items()):
+            left: Sequence[Fix] = of_day
+            for run_id in await self._rounds.runs_of(device, day):
+                left = await self._take(run_id, left, count, received_at=received_at) if left else left
+            count["off_duty_discarded"] += len(left)
+        return Taken(**count)
+
+    async def anchor(self, run_id: str, visits: Iterable[Visit]) -> int:
+        """Put a run at stops where it was on duty; return how many were news. The same visit again changes nothing."""
+        plan, day = await self._plan(run_id)
+        stops = plan.stops_by_id if plan is not None else {}
+        near = [visit for visit in visits if visit.stop_id in stops and self._is_near(day, visit)]
+        if plan is None or not near:
+            return 0
+        async with progress.locked(self._database, run_id, day) as run:
+            known = await _opened(run, [visit.at for visit in near])
+            duty = read_duty(await run.duty())
+            counts = [each for each in near if duty.covers(each.at)]
+            if known is None or not counts:
+                return 0
+            places = await _anchored(run, plan, known, counts)
+        self._places.remember(run_id, places)
+        return len(places)
+
+    async def withdraw(self, run_id: str) -> int:
+        """Take back progress that turned out to be off duty, because a pause or an end was told late; return how many."""
+        named = run_of_id(run_id)
+        if named is None:
+            return 0
+        async with progress.locked(self._database, run_id, named[0]) as run:
+            known = await run.state()
+            if known is None:
+                return 0
+            gone = await run.withdraw(read_duty(await run.duty()).intervals)
+            if gone:
+                along = await run.last_place()
+                await run.move(replace(known, matcher=b"", distance_along_m=along, status="unknown"))
+                self._places.forget(run_id)
+        return gone
+
+    def newest(self, run_id: str, at: datetime) -> float | None:
+        """Return the metres along the round that were known less than ten minutes before a moment, else after it.
+
+        From the memory of this process alone: it never waits.
+        """
+        place = self.place(run_id, at)
+        return place[1] if place is not None else None
+
+    def place(self, run_id: str, at: datetime) -> Place | None:
+        """Return the same as `newest`, with its moment."""
+        return self._places.near(run_id, at)
+
+    async def _plan(self, run_id: str) -> tuple[RunPlan | None, date]:
+        named = run_of_id(run_id)
+        return (await self._rounds.run_plan(run_id), named[0]) if named else (None, date.min)
+
+    def _is_near(self, day: date, visit: Visit) -> bool:
+        """Tell whether a visit is of the run's own day, or beside midnight, and neither too old nor ahead."""
+        if not visit.received_at - OLDEST <= visit.at <= visit.received_at + AHEAD:
+            return False
+        return abs(self._rounds.day_of(visit.at) - day) <= _DAY
+
+    async def _take(
+        self, run_id: str, fixes: Sequence[Fix], count: Counter[str], *, received_at: datetime
+    ) -> Sequence[Fix]:
+        """Take what is on duty of one run, in one transaction; return the rest."""
+        plan, day = await self._plan(run_id)
+        if plan is None:
+            return fixes
+        moments = [fix.fixed_at for fix in fixes]
+        async with progress.locked(self._database, run_id, day) as run:
+            known = await _opened(run, moments)
+            duty, before = await run.with_duty(min(moments) - PRIOR, max(moments) + THINNED)
+            on, off = read_duty(duty).split(fixes)
+            if known is None or not on:
+                return fixes
+            sifted = sift(on, {each.at for each in before})
+            found = await _matched(plan, known, sifted.kept, before)
+            if found.progress:
+                newest = found.newest if len(found.progress) > found.late else None
+                await run.add(found.progress, newest, received_at=received_at)
+            if self._keeps(day, received_at):
+                await run.keep_fixes([KeptFix(fix.fixed_at, fix.lat, fix.lon, fix.accuracy_m) for fix in on])
+        places = [(each.at, each.distance_along_m) for each in found.progress if each.distance_along_m is not None]
+        self._places.remember(run_id, places)
+        count.update(duplicate=sifted.duplicate, thinned=sifted.thinned, late=found.late)
+        count["taken"] += len(found.progress) - found.late
+        return off
+
+    def _keeps(self, day: date, received_at: datetime) -> bool:
+        """Tell whether tracks of a run's day are kept: as long as upkeep has a place for them."""
+        return bool(self._keep) and day >= received_at.astimezone(UTC).date() - self._keep
+
+
+async def _opened(run: LockedRun, moments: Iterable[datetime]) -> RunState | None:
+    """Lock a run and read what is known of it; None, and nothing is begun, as long as none of its moments is on duty.
+
+    What is read after this cannot change until the commit.
+    """
+    known = await run.state()
+    if known is not None:
+        return known
+    duty = read_duty(await run.duty())
+    return await run.begin() if any(map(duty.covers, moments)) else None
+
+
+async def _matched(plan: RunPlan, known: RunState, fixes: Sequence[Fix], before: Sequence[Progress]) -> Advance:
+    """Match fixes; more than some fifty in a thread, so that other requests go on."""
+    if len(fixes) > IN_A_THREAD:
+        return await asyncio.to_thread(advance, plan, known, fixes, before)
+    return advance(plan, known, fixes, before)
+
+
+async def _anchored(run: LockedRun, plan: RunPlan, known: RunState, visits: Sequence[Visit]) -> list[Place]:
+    matcher, state = matcher_of(plan), state_of(known, plan)
+    places: list[Place] = []
+    for visit in sorted(visits, key=lambda each: each.at):
+        along = round(plan.round.distance_of(visit.stop_id), 1)
+        if not await run.add_anchor(visit.at, along, received_at=visit.received_at):
+            continue
+        places.append((visit.at, along))
+        state, _found = matcher.anchor(state, visit.stop_id, visit.at)
+        if known.through_at is None or visit.at >= known.through_at:
+            known = RunState(known.matcher, visit.at, along, "at_stop")
+    if places:
+        await run.move(replace(known, matcher=stored(state, plan)))
+    return places

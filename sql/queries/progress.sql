@@ -1,0 +1,69 @@
+-- name: with_duty
+-- Read what the journal decided about a run's duty, and its progress between two moments: (day, run, first, last).
+select (select body from state where handler = 'run' and subject = 'run/' || $2::text) as duty,
+  array_agg(at order by at) as at, array_agg(distance_along_m order by at) as along, array_agg(status order by at) as status
+from progress
+where day = $1 and run = $2::text and at >= $3 and at <= $4;
+
+-- name: add
+-- Add progress of a run: (day, run, received_at, at[], distance_along_m[], status[]). What is known stays.
+insert into progress (day, run, at, distance_along_m, status, received_at)
+select $1, $2, at, distance_along_m, status, $3
+from unnest($4::timestamptz[], $5::float8[], $6::text[]) as new (at, distance_along_m, status)
+on conflict do nothing;
+
+-- name: add_and_move
+-- Add progress of a run, and note where it is now: what `add` and `run_state.move` take, with the run and the day once.
+with added as (
+  insert into progress (day, run, at, distance_along_m, status, received_at)
+  select $1, $2, at, distance_along_m, status, $3
+  from unnest($4::timestamptz[], $5::float8[], $6::text[]) as new (at, distance_along_m, status)
+  on conflict do nothing
+)
+update run_state set matcher = $7, through_at = $8, distance_along_m = $9, status = $10, version = version + 1,
+  updated_at = clock_timestamp()
+where run = $2;
+
+-- name: add_anchor
+-- Add a moment at a stop, which counts more than a fix: (day, run, at, distance_along_m, received_at). Nothing if it is known.
+insert into progress (day, run, at, distance_along_m, status, received_at) values ($1, $2, $3, $4, 'at_stop', $5)
+on conflict (day, run, at) do update set distance_along_m = excluded.distance_along_m, status = excluded.status
+where (progress.distance_along_m, progress.status) is distinct from (excluded.distance_along_m, excluded.status)
+returning at;
+
+-- name: last_place
+-- Find the last place on the line that is known of a run.
+select at, distance_along_m from progress
+where day = $1 and run = $2 and distance_along_m is not null
+order by at desc
+limit 1;
+
+-- name: withdraw
+-- Take back progress of a run outside the times on duty: (day, run, from[], until[]).
+delete from progress
+where day = $1 and run = $2
+  and not exists (
+    select 1 from unnest($3::timestamptz[], $4::timestamptz[]) as duty (first, until)
+    where progress.at >= duty.first and progress.at < duty.until
+  )
+returning at;
+
+-- name: runs_from
+-- List the runs of which something is known, from a day on.
+select run from run_state where day >= $1 order by day, run;
+
+-- name: keep_fixes
+-- Keep fixes as they came, where the operator keeps tracks: (day, run, at[], lat[], lon[], accuracy_m[]).
+insert into track (day, run, at, lat, lon, accuracy_m)
+select $1, $2, at, lat, lon, accuracy_m
+from unnest($3::timestamptz[], $4::float8[], $5::float8[], $6::float8[]) as new (at, lat, lon, accuracy_m)
+on conflict do nothing;
+
+-- name: withdraw_fixes
+-- Take back kept fixes of a run outside the times on duty: (day, run, from[], until[]).
+delete from track
+where day = $1 and run = $2
+  and not exists (
+    select 1 from unnest($3::timestamptz[], $4::timestamptz[]) as duty (first, until)
+    where track.at >= duty.first and track.at < duty.until
+  );

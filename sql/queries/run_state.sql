@@ -1,0 +1,25 @@
+-- name: wait_briefly
+-- Wait for a locked run no longer than two seconds in this transaction.
+set local lock_timeout = '2s';
+
+-- name: lock
+-- Lock what is known of a run's progress.
+select matcher, through_at, distance_along_m, status from run_state where run = $1 for update;
+
+-- name: add
+-- Begin to know something of a run: (run, day).
+insert into run_state (run, day, updated_at) values ($1, $2, clock_timestamp()) on conflict do nothing;
+
+-- name: duty
+-- Read what the journal decided about a run's duty, as committed.
+select body from state where handler = 'run' and subject = 'run/' || $1::text;
+
+-- name: move
+-- Note where a run is: (run, matcher, through_at, distance_along_m, status).
+update run_state set matcher = $2, through_at = $3, distance_along_m = $4, status = $5, version = version + 1,
+  updated_at = clock_timestamp()
+where run = $1;
+
+-- name: forget_before
+-- Forget the runs of days before this one.
+delete from run_state where day < $1;

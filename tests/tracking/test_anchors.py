@@ -1,0 +1,141 @@
+"""What the journal tells tracking: scans and served stops, and duty that was told late."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from fieldsvc.journal.reader import Row
+from fieldsvc.tracking.anchors import duties_in, visits_in
+from fieldsvc.tracking.tracker import Taken, Visit
+from tests.tracking.conftest import DAY, EIGHT, NOON, Street, after, fix
+
+
+def visit(seconds: float, stop_id: str) -> Visit:
+    return Visit(stop_id, after(seconds), NOON)
+
+
+def row(type_: str = "item.delivered", subject: str = "item/A", run: str | None = "run-1", **located: Any) -> Row:
+    public = orjson.dumps({"public": {"located": located} if located else {}})
+    return Row(DAY, 0, 1, uuid4(), 0, type_, subject, 1, None, "pantin", run, EIGHT, NOON, public)
+
+
+async def test_a_scan_puts_the_run_at_its_stop(street: Street) -> None:
+    await street.take(fix(0), fix(60))
+    assert await street.tracker().anchor(street.run, [visit(120, "s5")]) == 1
+    assert (await street.places())[-1] == (120, 500, "at_stop")
+    state = await street.state()
+    assert state is not None
+    assert (state["through_at"], state["status"]) == (after(120), "at_stop")
+    assert state["distance_along_m"] == pytest.approx(500, abs=1)
+    await street.take(fix(150, 510))
+    assert (await street.places())[-1] == (150, 510, "on_round")
+
+
+async def test_an_older_scan_gives_progress_and_does_not_move_the_run_back(street: Street) -> None:
+    await street.take(fix(0), fix(600))
+    assert await street.tracker().anchor(street.run, [visit(310, "s3")]) == 1
+    assert (310, 300, "at_stop") in await street.places()
+    state = await street.state()
+    assert state is not None
+    assert (state["through_at"], state["status"]) == (after(600), "on_round")
+    assert await street.take(fix(630)) == Taken(taken=1)
+
+
+async def test_a_scan_counts_more_than_a_fix_of_the_same_moment(street: Street) -> None:
+    await street.take(fix(0), fix(60))
+    await street.tracker().anchor(street.run, [visit(60, "s2")])
+    assert await street.places() == [(0, 0, "on_round"), (60, 200, "at_stop")]
+
+
+async def test_the_same_visits_told_by_two_processes_change_nothing_more(street: Street) -> None:
+    visits = [visit(seconds, f"s{seconds // 100}") for seconds in range(0, 1_000, 100)]
+    first, second = street.tracker(), street.tracker()
+    told = await asyncio.gather(first.anchor(street.run, visits), second.anchor(street.run, visits))
+    assert sum(told) == len(visits)
+    before = await street.state()
+    assert await first.anchor(street.run, reversed(visits)) == 0
+    assert await street.state() == before
+    assert await street.moments() == list(range(0, 1_000, 100))
+
+
+async def test_visits_off_duty_of_other_days_or_at_unknown_stops_are_not_kept(street: Street) -> None:
+    await street.walk((after(100), after(200)))
+    tracker = street.tracker()
+    fit = visit(150, "s1")
+    unfit = [
+        visit(50, "s1"),
+        visit(200, "s1"),
+        visit(150, "s99"),
+        replace(fit, received_at=EIGHT + timedelta(days=7, seconds=151)),
+        replace(fit, received_at=EIGHT - timedelta(minutes=3)),
+    ]
+    assert await tracker.anchor(street.run, unfit) == 0
+    assert await tracker.anchor("run-2099-01-01-T07", [fit]) == await tracker.anchor("no run", [fit]) == 0
+    street.rounds.runs += ("run-2099-01-01-T07",)  # a phone may name any day
+    assert await tracker.anchor("run-2099-01-01-T07", [fit]) == 0
+    assert await street.state() is None
+    assert await tracker.anchor(street.run, [fit]) == 1
+
+
+async def test_where_a_scan_was_is_remembered_like_a_fix(street: Street) -> None:
+    tracker = street.tracker()
+    await tracker.anchor(street.run, [visit(60, "s3")])
+    assert tracker.place(street.run, after(90)) == (after(60), pytest.approx(300, abs=1))
+
+
+async def test_progress_in_a_pause_that_is_told_late_is_taken_back(street: Street) -> None:
+    tracker = street.tracker(keep_tracks_days=1)
+    await street.fetch("select make_days_of('track', $1, 2)", DAY)
+    await street.take(*(fix(seconds) for seconds in range(0, 300, 30)), by=tracker)
+    await street.set_duty((EIGHT, after(120)))
+    assert await tracker.withdraw(street.run) == 6
+    assert await street.moments() == [0, 30, 60, 90]
+    assert len(await street.fetch("select at from track")) == 4
+    state = await street.state()
+    assert state is not None
+    assert (state["distance_along_m"], state["through_at"]) == (pytest.approx(90, abs=1), after(270))
+    assert tracker.newest(street.run, after(200)) is None
+    await street.set_duty((EIGHT, after(120)), (after(280), None))
+    assert await street.take(fix(285, 281), by=tracker) == Taken(taken=1)
+    assert (await street.places())[-1] == (285, 280, "on_round")
+
+
+async def test_where_duty_is_as_it_was_nothing_is_taken_back(street: Street) -> None:
+    await street.take(fix(0), fix(30))
+    before = await street.state()
+    assert await street.tracker().withdraw(street.run) == 0
+    assert await street.state() == before
+    for run_id in ("no run", f"run-{DAY}-T99", "run-2099-01-01-T07"):
+        assert await street.tracker().withdraw(run_id) == 0
+
+
+def test_only_scans_and_named_stops_of_a_run_are_visits() -> None:
+    rows = [
+        row(stop_id="s1", method="scan"),
+        row(stop_id="s2", method="stop", run="run-2"),
+        row(stop_id="s3", method="match"),
+        row(stop_id="s4", method="geocode"),
+        row(stop_id=None, method="scan"),
+        row(stop_id="s5", method="scan", run=None),
+        row(),
+        row(stop_id="s6", method="stop"),
+    ]
+    found = visits_in(rows)
+    assert {run: [each.stop_id for each in visits] for run, visits in found.items()} == {"run-1": ["s1", "s6"], "run-2": ["s2"]}  # fmt: skip
+    assert (found["run-2"][0].at, found["run-2"][0].received_at) == (EIGHT, NOON)
+
+
+def test_the_facts_of_duty_name_their_runs_once() -> None:
+    rows = [
+        row("run.started", "run/a"),
+        row("run.paused", "run/b"),
+        row("run.ended", "run/a"),
+        row("run.planned", "run/c"),
+    ]
+    rows += [row("event.corrected", "run/d"), row("event.corrected", "item/A"), row("item.delivered", "item/A")]
+    assert duties_in(rows) == ["a", "b", "d"]
