@@ -1,9 +1,10 @@
 """Phones come in and go: at the command line, or by a one-time code from a supervisor."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fieldsvc.access import tokens
+from fieldsvc.access import provisioning, tokens
 from fieldsvc.access.errors import BadCode
 from fieldsvc.errors import UserMistake
 from fieldsvc.logs import get_logger
@@ -15,6 +16,14 @@ from fieldsvc.store.database import Database
 from fieldsvc.store.enrolment import Offer
 
 CODE_LIVES = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """A one-time code as it is shown, once."""
+
+    shown: str
+    expires_at: datetime
 
 
 async def enrol_device(
@@ -42,6 +51,14 @@ async def issue_code(
     database: Database, *, carrier: str, site: str, round_id: str | None = None, created_by: str | None = None
 ) -> str:
     """Make a code that becomes one device within ten minutes; it is shown this once."""
+    made = await offer_code(database, carrier=carrier, site=site, round_id=round_id, created_by=created_by)
+    return made.shown
+
+
+async def offer_code(
+    database: Database, *, carrier: str, site: str, round_id: str | None = None, created_by: str | None = None
+) -> IssuedCode:
+    """Make a code, and tell when it ends. UserMistake for an unknown site, or a round of another site."""
     await _check(database, carrier=carrier, site=site, round_id=round_id)
     ticket, secret, shown = tokens.new_code()
     offer = Offer(carrier.strip(), site, round_id)
@@ -55,11 +72,15 @@ async def issue_code(
         created_by=created_by,
         expires_at=expires_at,
     )
-    return shown
+    get_logger().info("device.code_issued", site=site)
+    return IssuedCode(shown, expires_at)
 
 
 async def redeem_code(database: Database, base_url: str, code: str) -> dict[str, Any]:
-    """Turn a code into a device. BadCode if it is wrong, used, expired, or was tried five times wrongly."""
+    """Turn a code into a device, with what each app on the phone needs: one code serves the phone page and the tracker.
+
+    BadCode if it is wrong, used, expired, or was tried five times wrongly.
+    """
     parts = tokens.split_code(code)
     if parts is None:
         raise BadCode
@@ -78,12 +99,9 @@ async def redeem_code(database: Database, base_url: str, code: str) -> dict[str,
         raise BadCode
     device_id, offer = redeemed
     get_logger().info("device.enrolled", device=device_id, site=offer.site)
-    return {
-        **credentials(base_url, device_id, token=token, passphrase=passphrase),
-        "carrier": offer.carrier,
-        "site": offer.site,
-        "round": offer.round_id,
-    }
+    made = credentials(base_url, device_id, token=token, passphrase=passphrase)
+    about = {"carrier": offer.carrier, "site": offer.site, "round": offer.round_id}
+    return {**made, **about, "apps": provisioning.links(made)}
 
 
 async def revoke_device(database: Database, device_id: str) -> None:

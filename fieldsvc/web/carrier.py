@@ -5,14 +5,16 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fieldsvc.access.enrolment import redeem_code
+from fieldsvc.access import provisioning
+from fieldsvc.access.enrolment import offer_code, redeem_code
 from fieldsvc.access.errors import BadCode, TooManyTries
 from fieldsvc.access.tries import Tries
-from fieldsvc.errors import BadRequest
+from fieldsvc.errors import BadRequest, Invalid, NotFound, UserMistake
 from fieldsvc.journal.receipts import Receipt
 from fieldsvc.store import device as devices
-from fieldsvc.web.auth import ACCESS, base_url, require_device
+from fieldsvc.web.auth import ACCESS, base_url, require_device, require_person
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
 from fieldsvc.work.runs import Runs
@@ -26,6 +28,14 @@ SHEETS = web.AppKey("SHEETS", Sheets)
 SERVICES = web.AppKey("SERVICES", bytes)
 CODE_TRIES = web.AppKey("CODE_TRIES", Tries)
 _PAGE, _MOST = 100, 1_000
+
+
+class NewCode(BaseModel):
+    """For whom a code is, and on which round they walk."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    carrier: str = Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+    round: str | None = Field(None, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
 
 
 async def enrol(request: web.Request) -> web.Response:
@@ -43,6 +53,34 @@ async def enrol(request: web.Request) -> web.Response:
         tries.failed(source)
         raise
     return json_response(found, status=201, headers={"Cache-Control": "no-store"})
+
+
+async def new_code(request: web.Request) -> web.Response:
+    """Make a one-time code for a carrier's phone, as text, as a link and as a picture to scan."""
+    person = await require_person(request, ("supervisor",))
+    if person.site is None:
+        raise NotFound
+    asked = _asked(await read_object(request))
+    try:
+        made = await offer_code(
+            request.app[ACCESS].database,
+            carrier=asked.carrier,
+            site=person.site,
+            round_id=asked.round,
+            created_by=person.account_id,
+        )
+    except UserMistake:
+        raise NotFound("There is no such round on this site.") from None  # nor a word about other sites
+    url = provisioning.enrolment_url(base_url(request), made.shown)
+    shown = {"code": made.shown, "url": url, "qr_svg": provisioning.qr_svg(url), "expires_at": made.expires_at}
+    return json_response(shown, status=201)
+
+
+def _asked(body: dict[str, Any]) -> NewCode:
+    try:
+        return NewCode.model_validate(body)
+    except ValidationError:
+        raise Invalid('The body is {"carrier": "…"}, and perhaps {"round": "…"}.') from None
 
 
 async def current_run(request: web.Request) -> web.Response:
@@ -149,6 +187,7 @@ def page_limit(request: web.Request) -> int:
 
 routes: list[web.RouteDef] = [
     web.post("/v1/devices/enrol", enrol),
+    web.post("/v1/devices/codes", new_code),
     web.get("/v1/runs/current", current_run),
     web.get("/v1/runs/{id}/sheet", sheet),
     web.get("/v1/services", services),

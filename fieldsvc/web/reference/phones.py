@@ -1,0 +1,99 @@
+"""The routes of phone apps, of codes for phones, and of alarms, for the table of routes."""
+
+from fieldsvc import errors as e
+from fieldsvc.access.errors import BadCsrf
+from fieldsvc.web.carrier import NewCode
+from fieldsvc.web.reference.bodies import ANY, STRING, TIME, array, record
+from fieldsvc.web.reference.operation import (
+    ACTING,
+    CURSOR,
+    DEVICE,
+    JSON,
+    PERSON,
+    Answer,
+    Fault,
+    Operation,
+    Table,
+    limit,
+    one,
+    parameter,
+)
+from fieldsvc.web.reference.schemas import ref
+
+_APP_FAULTS: tuple[Fault, ...] = (e.Unauthorized, e.Revoked, e.TooMany, e.Unavailable)
+_TOKEN = {"token": "The device's token: these apps know no other credentials."}
+_ALWAYS = (
+    "With good credentials the answer is always 200: such an app keeps a queue and sends its head again on anything else. "
+    "What cannot be taken is kept in quarantine by its shape, without its values; off duty nothing is stored. "
+)
+_OSMAND_FIELDS = (
+    "`lat` and `lon` or `location=lat,lon`; `timestamp` in seconds, milliseconds, ISO 8601 or `yyyy-MM-dd HH:mm:ss`; `speed` "
+    "in knots (`speed_mps`: m/s), `bearing`, `accuracy` in metres, `valid`, `mock`, `alarm`. `id` is ignored. An `alarm` "
+    "becomes `alarm.raised`, on duty or not: sos, accident, assault, fall; a name that nobody knows is an sos, and a device's "
+    "own trouble (a low battery, a speed) is none."
+)
+APPS: Table = {
+    ("POST", "/owntracks"): Operation(
+        "phone apps",
+        "Prend ce qu'envoie OwnTracks, chiffré ou non ; répond par une liste vide.",
+        {200: Answer("Taken: an empty list, also to an encrypted message.", {JSON: {**array(ANY), "maxItems": 0}})},
+        security=DEVICE,
+        faults=_APP_FAULTS,
+        body={JSON: ANY},
+        body_required=False,
+        description=_ALWAYS + "One message or a list of up to 1,000. Only a `location` counts.",
+    ),
+    ("GET", "/osmand/{token}"): Operation(
+        "phone apps",
+        "Prend ce qu'envoie OsmAnd, Traccar Client ou un traceur du même genre ; ne répond rien.",
+        {200: Answer("Taken.")},
+        faults=_APP_FAULTS,
+        path=_TOKEN,
+        description=_ALWAYS + _OSMAND_FIELDS,
+    ),
+    ("POST", "/osmand/{token}"): Operation(
+        "phone apps",
+        "Prend ce qu'envoie OsmAnd, Traccar Client ou un traceur du même genre ; ne répond rien.",
+        {200: Answer("Taken.")},
+        faults=_APP_FAULTS,
+        body={"application/x-www-form-urlencoded": ANY, JSON: ANY},
+        body_required=False,
+        path=_TOKEN,
+        description=_ALWAYS + _OSMAND_FIELDS + " In JSON, `location` as Traccar Client from version 9 writes it.",
+    ),
+    ("POST", "/v1/devices/codes"): Operation(
+        "devices",
+        "Fait un code à usage unique pour le téléphone d'un facteur, en texte, en lien et en image à scanner.",
+        one(
+            201,
+            "The code, once; the link carries it behind its `#`.",
+            record({"code": STRING, "url": STRING, "qr_svg": STRING, "expires_at": TIME}),
+        ),
+        security=ACTING,
+        faults=(e.BadRequest, e.TooLarge, e.Unauthorized, BadCsrf, e.NotFound, e.UnsupportedMedia, e.Invalid),
+        body={JSON: NewCode},
+    ),
+}
+ALERTS: Table = {
+    ("GET", "/v1/alerts"): Operation(
+        "alerts",
+        "Liste les alarmes, la plus récente d'abord, avec leur lieu.",
+        one(200, "A page of alarms.", record({"alerts": array(ref("Alert"))}, {"cursor": STRING})),
+        security=PERSON,
+        faults=(e.BadRequest, e.Unauthorized, e.NotFound),
+        parameters=(
+            parameter("query", "site", "A site; a supervisor has only their own."),
+            parameter("query", "state", "open: nobody has it yet.", {"enum": ["open", "all"], "default": "all"}),
+            CURSOR,
+            limit(),
+        ),
+    ),
+    ("POST", "/v1/alerts/{id}/ack"): Operation(
+        "alerts",
+        "Prend une alarme en charge : le premier l'a.",
+        one(200, "The alarm, with who has it.", ref("Alert")),
+        security=ACTING,
+        faults=(e.Unauthorized, BadCsrf, e.NotFound, e.Unavailable, e.TooMany),
+        path={"id": "The alarm."},
+    ),
+}
