@@ -15,19 +15,19 @@ MOVED = $(shell test -e .venv && test "$$(cat .venv/python-ready 2>/dev/null)" !
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench lock clean test-tools FORCE
+.PHONY: help setup run test check bench lock clean test-tools assets browser FORCE
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: .venv/ready ## Make .venv and install the service into it, where that is not done yet
+setup: .venv/ready assets ## Make .venv, install the service into it and fetch the map library, where that is not done yet
 	@:
 
 run: setup ## Run the demo: database, service, phones and a subscriber (PORT=8080); Ctrl-C stops all of it
 	@exec $(BIN)/fieldsvc demo --port $(PORT)
 
-test: test-tools ## Run every test (FIELDSVC_TEST_DATA names the folder of real data; ARGS goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: test-tools assets browser ## Run every test (FIELDSVC_TEST_DATA names the folder of real data; ARGS goes to pytest)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: test-tools ## Check format, lint, types, imports and SQL
 	$(BIN)/ruff format --check .
@@ -36,13 +36,16 @@ check: test-tools ## Check format, lint, types, imports and SQL
 	$(BIN)/lint-imports
 	$(BIN)/python -m sql.check
 
-bench: setup ## Run the benchmarks; each line of the output is one JSON object
-	@$(BIN)/fieldsvc bench ingest --json
+bench: setup .venv/ready-for-bench ## Run the benchmarks; each line of the output is one JSON object
+	@$(BIN)/fieldsvc bench all --json
 
 lock: ## Write requirements/*.txt anew with uv (UPGRADE=1 takes newer releases, UV names the program)
 	$(LOCK) pyproject.toml requirements/build.in --output-file requirements/run.txt
-	$(LOCK) pyproject.toml requirements/build.in --extra test --constraint requirements/run.txt \
+	$(LOCK) pyproject.toml requirements/build.in --extra test --extra bench --constraint requirements/run.txt \
 		--output-file requirements/test.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra bench --constraint requirements/test.txt \
+		--output-file requirements/bench.txt
+	$(LOCK) requirements/assets.in --output-file requirements/assets.txt
 
 clean: ## Remove .venv and every cache; data under var stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -50,6 +53,20 @@ clean: ## Remove .venv and every cache; data under var stays
 
 test-tools: .venv/ready-for-tests
 	@:
+
+assets: .venv/ready
+	@$(BIN)/python -m fieldsvc.web.pages.assets
+
+# The page tests drive a real browser. On Debian and Ubuntu it is installed where that is allowed; elsewhere they are skipped.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if ! command -v apt-get >/dev/null; then echo "Page tests will be skipped: no Chromium here, and no apt-get to install it"; exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root=sudo; \
+	else echo "Page tests will be skipped: no Chromium here, and no right to install it (apt install chromium fonts-dejavu-core)"; exit 0; fi; \
+	echo "Installing Chromium for the page tests (once)"; \
+	$$as_root apt-get update -q >/dev/null && \
+	DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core >/dev/null || \
+	echo "Page tests will be skipped: Chromium could not be installed"
 
 .venv/python-ready: $(MOVED)
 	@command -v "$(PYTHON)" >/dev/null || \
@@ -71,4 +88,9 @@ test-tools: .venv/ready-for-tests
 .venv/ready-for-tests: .venv/ready requirements/test.txt
 	@echo "Installing what the tests need into .venv"
 	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/test.txt
+	@touch $@
+
+.venv/ready-for-bench: .venv/ready requirements/bench.txt
+	@echo "Installing what the benchmarks compare with into .venv"
+	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/bench.txt
 	@touch $@

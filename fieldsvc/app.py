@@ -15,6 +15,7 @@ from fieldsvc.access.callers import Access
 from fieldsvc.access.tries import Tries
 from fieldsvc.errors import Unavailable
 from fieldsvc.intake.accept import Intake
+from fieldsvc.intake.apps import Apps
 from fieldsvc.intake.location import Locator
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.reader import Reader, Tail
@@ -30,8 +31,33 @@ from fieldsvc.publishing.feed import Feed
 from fieldsvc.publishing.rendering import Renderer
 from fieldsvc.settings import Settings
 from fieldsvc.store.database import BY_KEY_ONLY, DATABASE_ERRORS, Database, connect, migrate, open_database
-from fieldsvc.web import carrier, catalogue, events, middlewares, operations, people, subscriber, tasks
+from fieldsvc.tracking.anchors import Anchors
+from fieldsvc.tracking.board import Board
+from fieldsvc.tracking.geometry import Geometry
+from fieldsvc.tracking.lines import Lines
+from fieldsvc.tracking.tracker import Tracker
+from fieldsvc.web import (
+    alerts,
+    basemap,
+    carrier,
+    catalogue,
+    events,
+    home,
+    live,
+    middlewares,
+    operations,
+    people,
+    phones,
+    phones_page,
+    positions,
+    subscriber,
+    supervision_page,
+    supervisor,
+    tasks,
+)
 from fieldsvc.web.auth import ACCESS
+from fieldsvc.web.pages import files
+from fieldsvc.web.pages.page import for_people
 from fieldsvc.work.daily import plan_days
 from fieldsvc.work.placement import Placer
 from fieldsvc.work.rounds import RoundStore
@@ -79,7 +105,7 @@ async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]
     try:
         for name in await migrate(first):
             log.info("database.migrated", version=name)
-        await make_partitions(first, datetime.now(UTC))
+        await make_partitions(first, datetime.now(UTC), keep_tracks_days=settings.keep_tracks_days)
         vault = await open_vault(first, master)
     finally:
         await first.close()
@@ -133,7 +159,8 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
     """Make the app of a process with the given roles; its jobs start and stop with it."""
     settings = platform.settings
     app = web.Application(
-        middlewares=[middlewares.identified, middlewares.problems], client_max_size=settings.max_body_bytes
+        middlewares=[middlewares.identified, for_people, middlewares.problems],
+        client_max_size=settings.max_body_bytes,
     )
     app.on_response_prepare.append(middlewares.finish)
     metrics = Metrics()
@@ -143,11 +170,12 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
     app[operations.CHECKS] = _checks(platform)
     app.add_routes([*operations.routes, *catalogue.routes])
     app[catalogue.CATALOGUE] = catalogue.Catalogue.of(platform.registry, lambda: app)
-    jobs: Jobs = {"tail": platform.tail.run, "upkeep": lambda: keep_up(platform.database)}
+    jobs: Jobs = {"tail": platform.tail.run, "upkeep": lambda: _upkeep(platform)}
     if "intake" in roles:
         _add_intake(app, platform, jobs)
     if "web" in roles:
         _add_web(app, platform)
+        _add_live(app, platform, jobs)
     if "publish" in roles:
         _add_publishing(app, platform, jobs)
     app.cleanup_ctx.append(lambda _app: _running(jobs))
@@ -155,28 +183,54 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
 
 
 def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
+    keep_tracks_days, hours = platform.settings.keep_tracks_days, platform.settings.hours
+    tracker = Tracker(platform.database, platform.rounds, keep_tracks_days=keep_tracks_days)
+    app[positions.TRACKER] = tracker
+    jobs["anchors"] = Anchors(platform.database, platform.reader, platform.tail, tracker=tracker).run
     app[events.INTAKE] = Intake(
         writer=platform.writer,
         vault=platform.vault,
         registry=platform.registry,
         rounds=platform.rounds,
         placer=platform.placer,
-        locator=Locator(),
+        locator=Locator(tracker.place),
         most_events=platform.settings.max_batch_events,
     )
     app[carrier.RUNS], app[carrier.SHEETS] = platform.runs, platform.sheets
     app[carrier.SERVICES] = carrier.services_document(platform.registry)
     app[carrier.CODE_TRIES] = Tries(most=10, window_s=60.0, size=10_000, clock=time.monotonic)
-    app.add_routes([*events.routes, *carrier.routes])
+    app[phones.APPS] = Apps(app[events.INTAKE], tracker, platform.settings.zone)
+    app.add_routes([*events.routes, *positions.routes, *phones.routes, *carrier.routes])
     timers = Timers(platform.database, platform.commands)
     jobs["timers"] = timers.run
-    jobs["days"] = lambda: plan_days(platform.runs)
+    jobs["days"] = lambda: plan_days(platform.runs, hours)
     jobs["warm"] = lambda: _warm(platform.placer)
 
 
 def _add_web(app: web.Application, platform: Platform) -> None:
     app[tasks.TASKS] = platform.tasks
-    app.add_routes([*tasks.routes, *people.routes])
+    app[alerts.ALERTS] = alerts.Alerts(platform.database, platform.opener, platform.commands)
+    if platform.settings.basemap is not None:
+        app[basemap.BASEMAP] = basemap.read_basemap(platform.settings.basemap)
+    app.add_routes([*supervision_page.routes, *basemap.routes])
+    files.every_file()  # read and compressed now, not while the first reader waits
+    app.add_routes([*tasks.routes, *alerts.routes, *people.routes, *files.routes, *home.routes, *phones_page.routes])
+
+
+def _add_live(app: web.Application, platform: Platform, jobs: Jobs) -> None:
+    lines = app[supervisor.LINES] = Lines(platform.database)
+    app[supervisor.GEOMETRY], app[supervisor.DAYS] = Geometry(platform.database, platform.rounds), platform.runs
+    board = app[live.BOARD] = Board(platform.database, lines, platform.settings.zone)
+    seats = app[live.SEATS] = live.Seats()
+    app[middlewares.METRICS].watch("fieldsvc_live_streams", "Live streams that are open.", lambda: seats.count)
+    app.add_routes([*live.routes, *supervisor.routes])
+    jobs["live"] = board.run
+
+    async def at_once(_app: web.Application) -> None:
+        board.close()
+        asyncio.get_running_loop().call_later(live.LAST_WRITE_S, seats.abort)
+
+    app.on_shutdown.append(at_once)
 
 
 def _add_publishing(app: web.Application, platform: Platform, jobs: Jobs) -> None:
@@ -195,6 +249,10 @@ def _add_publishing(app: web.Application, platform: Platform, jobs: Jobs) -> Non
             await asyncio.wait_for(dispatcher.stop(), DISPATCHER_STOPS_S)
 
     app.on_shutdown.append(in_good_order)
+
+
+async def _upkeep(platform: Platform) -> None:
+    await keep_up(platform.database, keep_tracks_days=platform.settings.keep_tracks_days)
 
 
 async def _warm(placer: Placer) -> None:

@@ -1,10 +1,15 @@
-"""One PostgreSQL for the whole run, one fresh migrated database for each test that asks for it."""
+"""One PostgreSQL for each process of the run, one fresh migrated database for each test that asks for it.
+
+Figures that tests measure go to the end of the run, whichever process measured them.
+"""
 
 import asyncio
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -16,6 +21,35 @@ from handlers.registry import Registry, discover
 from sql import migrations
 
 _TEMPLATE = "fieldsvc_template"
+FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand this worker's figures to the process that tells them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash[FIGURES]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[FIGURES].extend(getattr(node, "workeroutput", {}).get("figures", []))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in sorted(config.stash[FIGURES]):
+        terminalreporter.write_line(line)
+    if not os.environ.get("FIELDSVC_TEST_DATA"):
+        terminalreporter.write_line("FIELDSVC_TEST_DATA names no folder: floors on real data ran on generated towns.")
+
+
+@pytest.fixture(scope="session")
+def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Add a measured figure to the summary of the run."""
+    return request.config.stash[FIGURES].append
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from fieldsvc import logs
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> object:
+    before = structlog.get_config()
     logs.configure(level="info", form="json")
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def test_a_field_that_is_not_allowed_is_dropped(lines) -> None:

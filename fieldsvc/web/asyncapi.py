@@ -17,7 +17,8 @@ from fieldsvc.web.reference.events import (
     receivable,
 )
 from fieldsvc.web.reference.examples import MORNING
-from fieldsvc.web.reference.operations import BATCHES, EVENT, JSON
+from fieldsvc.web.reference.operation import EVENT, JSON
+from fieldsvc.web.reference.operations import BATCHES
 from fieldsvc.web.reference.schemas import Components, Schema, ref
 from handlers.registry import Registry
 

@@ -5,7 +5,20 @@ from typing import Any
 
 from aiohttp import web
 
-from fieldsvc.web import carrier, catalogue, events, operations, people, subscriber, tasks
+from fieldsvc.web import (
+    alerts,
+    carrier,
+    catalogue,
+    events,
+    live,
+    operations,
+    people,
+    phones,
+    positions,
+    subscriber,
+    supervisor,
+    tasks,
+)
 from fieldsvc.web.asyncapi import asyncapi_document
 from fieldsvc.web.openapi import openapi_document
 from fieldsvc.web.reference.markdown import events_markdown
@@ -15,7 +28,20 @@ from handlers.registry import discover
 def every_router() -> web.UrlDispatcher:
     """Make a router with every route of every audience."""
     router = web.UrlDispatcher()
-    for each in (events, carrier, tasks, subscriber, catalogue, people, operations):
+    for each in (
+        events,
+        positions,
+        phones,
+        alerts,
+        live,
+        supervisor,
+        carrier,
+        tasks,
+        subscriber,
+        catalogue,
+        people,
+        operations,
+    ):
         router.add_routes(each.routes)
     return router
 

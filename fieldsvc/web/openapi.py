@@ -17,17 +17,8 @@ from fieldsvc.web.reference.events import (
     field_examples,
     receivable,
 )
-from fieldsvc.web.reference.operations import (
-    BATCHES,
-    EVENT,
-    OPERATIONS,
-    TAGS,
-    Answer,
-    Content,
-    Operation,
-    grouped,
-    phrase,
-)
+from fieldsvc.web.reference.operation import EVENT, Answer, Content, Operation, grouped, phrase
+from fieldsvc.web.reference.operations import BATCHES, OPERATIONS, TAGS
 from fieldsvc.web.reference.schemas import Components, Schema, ref
 from handlers.registry import Registry
 
@@ -98,9 +89,9 @@ def openapi_document(registry: Registry, router: web.UrlDispatcher) -> dict[str,
 
 
 def described_routes(router: web.UrlDispatcher) -> Iterator[web.AbstractRoute]:
-    """Yield the routes of a router that have a path; HEAD goes with GET."""
+    """Yield the routes of a router that programs may use; HEAD goes with GET, and names in `page.` are pages for people."""
     for route in router.routes():
-        if route.resource is not None and route.method != "HEAD":
+        if route.resource is not None and route.method != "HEAD" and not (route.name or "").startswith("page."):
             yield route
 
 

@@ -58,6 +58,9 @@ class Answer:
         return str(problem["code"])
 
 
+_LOG = io.StringIO()
+
+
 class Service:
     """The app as `serve` runs it: `create_app` on `make_runner`, on uvloop."""
 
@@ -71,7 +74,7 @@ class Service:
         **settings: Any,
     ) -> None:
         """`prepare` loads what is there before it serves; with a `log` it writes into the log of another service."""
-        self.log, self._owns_log = log or io.StringIO(), log is None
+        self.log, self._owns_log = log or _LOG, log is None
         self.settings = Settings(
             database_url=database_url,
             master_key=base64.b64encode(os.urandom(32)).decode(),
@@ -107,14 +110,18 @@ class Service:
         self._loop.close()
         if self._owns_log:
             logging.getLogger().removeHandler(self._handler)
-            structlog.reset_defaults()
+            structlog.configure(**self._before)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the service's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def _record(self) -> None:
-        """Log as the service does, but into memory; other libraries' logs as well, however chatty."""
+        """Log as the service does, but into memory; other libraries' logs as well, however chatty.
+
+        One memory for all services of this process: which of them was opened last does not matter then.
+        """
+        self._before = structlog.get_config()
         logs.configure(level="debug", form="json")
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(self.log))
         self._handler = logging.StreamHandler(self.log)

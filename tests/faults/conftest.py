@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,9 +21,10 @@ from tests.faults.oracle import Report, Verdict
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Leave out what faults make the service say."""
+    before = structlog.get_config()
     logs.configure(level="critical", form="json")
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +75,11 @@ async def durable_database(durable_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    """Print the ledger line of a run, captured or not."""
+def report(note: Callable[[str], None]) -> Report:
+    """Tell the ledger line of a run at its end."""
 
     def shown(name: str, verdict: Verdict) -> None:
-        with capsys.disabled():
-            print(f"\n{name}: {verdict.line}")
+        note(f"faults: {name}: {verdict.line}")
 
     return shown
 

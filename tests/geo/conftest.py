@@ -9,28 +9,9 @@ import pytest
 from geo.address_files import AddressRow, read_addresses
 from geo.positions import Plane
 
-FIGURES = pytest.StashKey[list[str]]()
 FIRST = "Jean Marie Paul Louise Victor Simone Pierre Anne Jules Rosa Henri Marguerite Lucien Berthe".split()
 LAST = "Moulin Curie Valois Michel Hugo Veil Loti Frank Ferry Parks Barbusse Duras Sampaix Morisot Cachin".split()
 TYPES = ("Rue", "Avenue", "Allée", "Impasse", "Boulevard")
-
-
-def pytest_configure(config):
-    config.stash[FIGURES] = []
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    lines = list(config.stash[FIGURES])
-    if _data() is None:
-        lines.append("FIELDSVC_TEST_DATA names no folder: floors of addresses and layouts ran on generated towns.")
-    for line in lines:
-        terminalreporter.write_line(f"geo: {line}")
-
-
-@pytest.fixture(scope="session")
-def note(request):
-    """Add a measured figure to the summary of the run."""
-    return request.config.stash[FIGURES].append
 
 
 def _data():
@@ -41,6 +22,12 @@ def _data():
 def rows_of(path):
     with path.open(encoding="utf-8", newline="") as lines:
         return [row for row in read_addresses(lines) if isinstance(row, AddressRow)]
+
+
+@pytest.fixture(scope="session")
+def note(note):
+    """Add a measured figure to the summary of the run."""
+    return lambda line: note(f"geo: {line}")
 
 
 @pytest.fixture(scope="session")

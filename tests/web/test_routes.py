@@ -25,6 +25,8 @@ class Who(StrEnum):
     ACCOUNT = "a subscriber's account"
     PERSON = "a signed-in person"
     ORDERER = "an account, an adviser or a supervisor"
+    SUPERVISOR = "a supervisor"
+    WATCHER = "a supervisor or the operator"
     SENDER = "a device, an account, or a person with the CSRF token"
 
 
@@ -42,6 +44,18 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/signed-in"): Who.PERSON,
     ("POST", "/sign-out"): Who.PERSON,
     ("POST", "/v1/events"): Who.SENDER,
+    ("POST", "/v1/positions"): Who.DEVICE,
+    ("POST", "/owntracks"): Who.DEVICE,
+    ("GET", "/osmand/{token}"): Who.LINK,  # the token of a device: test_the_token_of_a_path_is_a_devices
+    ("POST", "/osmand/{token}"): Who.LINK,
+    ("POST", "/v1/devices/codes"): Who.SUPERVISOR,
+    ("GET", "/v1/alerts"): Who.WATCHER,
+    ("POST", "/v1/alerts/{id}/ack"): Who.WATCHER,
+    ("GET", "/v1/live"): Who.WATCHER,
+    ("GET", "/v1/runs"): Who.WATCHER,
+    ("GET", "/v1/rounds"): Who.WATCHER,
+    ("GET", "/v1/rounds/{id}"): Who.WATCHER,
+    ("GET", "/v1/runs/{id}/replay"): Who.WATCHER,
     ("GET", "/v1/runs/current"): Who.DEVICE,
     ("GET", "/v1/runs/{id}/sheet"): Who.DEVICE,
     ("GET", "/v1/services"): Who.DEVICE,
@@ -62,6 +76,13 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/v1/endpoints/{id}/attempts"): Who.ACCOUNT,
     ("GET", "/v1/feed"): Who.ACCOUNT,
     ("GET", "/v1/events/{id}"): Who.ACCOUNT,
+    ("GET", "/"): Who.ANYONE,
+    ("GET", "/favicon.ico"): Who.ANYONE,
+    ("GET", "/enrol"): Who.ANYONE,
+    ("GET", "/static/{name}"): Who.LINK,  # to a file of the pages, whose name is in them
+    ("GET", "/supervision/phones"): Who.SUPERVISOR,
+    ("GET", "/supervision"): Who.WATCHER,
+    ("GET", "/basemap.geojson"): Who.PERSON,
 }
 CLOSED = [(method, path, who) for (method, path), who in ROUTES.items() if who not in (Who.ANYONE, Who.LINK)]
 EACH = pytest.mark.parametrize(("method", "path", "who"), CLOSED, ids=[f"{row[0]} {row[1]}" for row in CLOSED])
@@ -151,8 +172,18 @@ def test_what_is_open_to_anyone_answers_without_credentials(callers: Callers) ->
 def test_a_link_or_code_that_is_wrong_opens_nothing(callers: Callers) -> None:
     assert callers.ask("GET", "/sign-in/{token}", "nobody").status == 410
     assert callers.ask("POST", "/sign-in/{token}", "nobody").status == 410
+    assert callers.ask("GET", "/static/{name}", "nobody").status == 404
     enrol = callers.service.ask("POST", "/v1/devices/enrol", {"code": "AAAA-BBBB-CCCC-DDDD"}, to_json=True)
     assert (enrol.status, enrol.code) == (401, "bad_code")
+
+
+def test_the_token_of_a_path_is_a_devices(callers: Callers) -> None:
+    for kind, status in (("device", 200), ("revoked device", 403), ("account", 401), ("revoked account", 401)):
+        token = callers.kinds[kind]["Authorization"].removeprefix("Bearer ")
+        for method in ("GET", "HEAD", "POST"):
+            assert callers.service.ask(method, f"/osmand/{token}").status == status, (kind, method)
+    for method in ("GET", "POST"):
+        assert callers.ask(method, "/osmand/{token}", "device").status == 401  # what counts is the path
 
 
 @EACH
@@ -200,6 +231,12 @@ def test_credentials_of_the_wrong_kind_open_nothing(callers: Callers, method: st
         for role in set(accounts.ROLES) - {"adviser", "supervisor"}:
             answer = callers.ask(method, path, f"{role} with token")
             assert (answer.status, answer.code) == (404, "not_found"), role
+    if who is Who.SUPERVISOR:
+        for role in set(accounts.ROLES) - {"supervisor"}:
+            assert callers.ask(method, path, f"{role} with token").code == "not_found", role
+    if who is Who.WATCHER:
+        for role in set(accounts.ROLES) - {"supervisor", "operator"}:
+            assert callers.ask(method, path, f"{role} with token").code == "not_found", role
 
 
 @EACH
@@ -209,15 +246,22 @@ def test_credentials_of_the_right_kind_are_let_in(callers: Callers, method: str,
         Who.ACCOUNT: ["account"],
         Who.PERSON: [f"{role} with token" for role in accounts.ROLES],
         Who.ORDERER: ["account", "adviser with token", "supervisor with token"],
+        Who.SUPERVISOR: ["supervisor with token"],
+        Who.WATCHER: ["supervisor with token", "operator with token"],
         Who.SENDER: ["device", "account", *(f"{role} with token" for role in accounts.ROLES)],
     }[who]
     for kind in right:
         if path != "/sign-out":  # its token is a field of its form: tests/access
-            assert callers.ask(method, path, kind).status not in (401, 403), kind
+            asked = "HEAD" if path == "/v1/live" else method  # its stream has no end: tests/acceptance/test_live.py
+            assert callers.ask(asked, path, kind).status not in (401, 403), kind
 
 
 def test_a_session_changes_nothing_without_its_token(callers: Callers) -> None:
-    changing = [(method, path) for method, path, who in CLOSED if who in (Who.PERSON, Who.ORDERER, Who.SENDER)]
+    changing = [
+        (method, path)
+        for method, path, who in CLOSED
+        if who in (Who.PERSON, Who.ORDERER, Who.SUPERVISOR, Who.WATCHER, Who.SENDER)
+    ]
     for method, path in changing:
         if method != "GET":
             answer = callers.ask(method, path, "supervisor")

@@ -150,6 +150,45 @@ WRITTEN: Mapping[str, Schema] = {
             "carrier": STRING,
             "site": STRING,
             "round": nullable(STRING),
+        },
+        {
+            "apps": {
+                **record(
+                    {
+                        "owntracks": record({"link": STRING, "qr_text": STRING}),
+                        "traccar": record(
+                            {
+                                "link": STRING,
+                                "qr_text": STRING,
+                                "start_link": STRING,
+                                "url": STRING,
+                                "device_id": STRING,
+                            }
+                        ),
+                        "osmand": record({"url": STRING, "qr_text": STRING}),
+                    }
+                ),
+                "description": "For the apps of the same phone: links to tap or to draw as a code, and addresses to paste.",
+            },
+        },
+    ),
+    "Alert": record(
+        {
+            "id": STRING,
+            "kind": {"enum": ["sos", "accident", "assault", "fall"]},
+            "state": {"enum": ["open", "acknowledged"]},
+            "run_id": nullable(STRING),
+            "site": nullable(STRING),
+            "carrier": nullable(STRING),
+            "raised_at": TIME,
+            "acknowledged_at": nullable(TIME),
+            "acknowledged_by": nullable(STRING),
+            "stop_id": nullable(STRING),
+            "address": {**nullable(STRING), "description": "Of the stop."},
+            "note": nullable(STRING),
+            "place": nullable(
+                record({"lat": NUMBER, "lon": NUMBER, "accuracy_m": nullable(NUMBER), "fixed_at": nullable(TIME)})
+            ),
         }
     ),
     "Run": record({"run_id": STRING, "round_id": STRING, "state": _RUN_STATE, "sheet_version": INTEGER}),
@@ -213,7 +252,7 @@ WRITTEN: Mapping[str, Schema] = {
                 "window": nullable(ref("Window")),
                 "requirements": array(STRING),
                 "order_ref": nullable(STRING),
-                "state": {"type": "string", "description": "planned, cancelled, expired, …"},
+                "state": {"type": "string", "description": "planned, done, cancelled or expired."},
                 "seen": {
                     "type": "boolean",
                     "description": "Whether the carrier has seen it: then it can no longer be changed.",

@@ -1,34 +1,40 @@
 """One entry for each route, keyed (method, path): what the docstring of its view does not say. A test holds it to the router."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Mapping
 from typing import Any
-
-from pydantic import BaseModel
 
 from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCode, BadCsrf, TooManyTries
 from fieldsvc.publishing.feed import BadCursor, CursorExpired
 from fieldsvc.web.auth import CSRF_HEADER
 from fieldsvc.web.reference.bodies import ANY, INTEGER, STRING, array, record
+from fieldsvc.web.reference.operation import (
+    ACTING,
+    BATCH,
+    CURSOR,
+    DEVICE,
+    EVENT,
+    HTML,
+    JSON,
+    KEY,
+    PERSON,
+    Answer,
+    Fault,
+    Operation,
+    Table,
+    limit,
+    one,
+    parameter,
+)
+from fieldsvc.web.reference.phones import ALERTS, APPS
+from fieldsvc.web.reference.positions import FIXES, TAKEN
 from fieldsvc.web.reference.schemas import Schema, ref
+from fieldsvc.web.reference.supervision import SUPERVISION
 from fieldsvc.web.subscriber import EndpointChange, NewEndpoint, Rotation
 from fieldsvc.web.tasks import KEY_HEADER
 from fieldsvc.work import errors as w
 from fieldsvc.work.task_body import TaskBody
 
-Security = Sequence[Mapping[str, Sequence[str]]]
-Fault = type[e.FieldsvcError] | tuple[int, str]
-Content = Schema | type[BaseModel] | None  # a schema, a model, or a body that has none
-
-JSON, HTML = "application/json", "text/html"
-EVENT, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
-OPEN: Security = ()
-DEVICE: Security = ({"device": ()}, {"device_basic": ()})
-KEY: Security = ({"api_key": ()},)
-PERSON: Security = ({"session": ()},)
-ACTING: Security = ({"session": (), "csrf": ()},)
 _AUTH: tuple[Fault, ...] = (e.Unauthorized, e.Revoked)
 _TASK: tuple[Fault, ...] = (*_AUTH, e.NotFound)
 _BODY: tuple[Fault, ...] = (e.BadRequest, e.TooLarge)
@@ -38,47 +44,6 @@ _TASK_BODY: tuple[Fault, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A good answer: what it is, its media types, and its own headers with a sentence each."""
-
-    says: str
-    content: Mapping[str, Content] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What is to be known of a route beside its method, its path and the first line of its view's docstring."""
-
-    tag: str
-    fr: str  # that first line, in French
-    answers: Mapping[int, Answer]
-    security: Security = OPEN
-    faults: Sequence[Fault] = ()
-    body: Mapping[str, Content] | None = None
-    body_required: bool = True
-    parameters: Sequence[Schema] = ()
-    path: Mapping[str, str] = field(default_factory=dict)  # what each part of the path is
-    description: str = ""
-
-
-def one(status: int, says: str, schema: Content, **headers: str) -> dict[int, Answer]:
-    """Answer with JSON."""
-    named = {name.replace("_", "-"): words for name, words in headers.items()}
-    return {status: Answer(says, {JSON: schema}, named)}
-
-
-def parameter(where: str, name: str, description: str, schema: Schema = STRING) -> dict[str, Any]:
-    """Describe an optional parameter of the query or a header."""
-    return {"name": name, "in": where, "description": description, "schema": schema}
-
-
-def _limit(most: int = 1000) -> dict[str, Any]:
-    return parameter("query", "limit", "How many.", {**INTEGER, "minimum": 1, "maximum": most, "default": 100})
-
-
-_CURSOR = parameter("query", "cursor", "Where the page before ended; opaque.")
 _IDEMPOTENCY = parameter(
     "header",
     KEY_HEADER,
@@ -87,8 +52,6 @@ _IDEMPOTENCY = parameter(
 _CSRF_NOTE = f"A session needs its token in the header {CSRF_HEADER}; credentials in the header Authorization do not."
 _TASK_ID, _ENDPOINT_ID = {"id": "The task."}, {"id": "The endpoint."}
 _NO_BODY = {204: Answer("Done.")}
-
-Table = Mapping[tuple[str, str], Operation]
 
 _EVENTS: Table = {
     ("POST", "/v1/events"): Operation(
@@ -118,6 +81,30 @@ _EVENTS: Table = {
             "At most 500 events and 1 MiB decoded. 400 `not_json` only when no event can be told apart. "
             "After 429 and 503 send the whole request again: what was committed answers `duplicate`. " + _CSRF_NOTE
         ),
+    ),
+}  # fmt: skip
+
+_POSITIONS: Table = {
+    ("POST", "/v1/positions"): Operation(
+        "runs",
+        "Prend jusqu'à 1 000 positions ; répond combien ont fini de quelle façon, une fois leur avancement validé.",
+        one(200, "Each fix is counted once.", TAKEN),
+        security=DEVICE,
+        faults=(
+            e.NotJson, e.BadRequest, (400, "bad_body"), *_AUTH, e.TooLarge, e.UnsupportedMedia, e.TooMany, e.Unavailable,
+        ),
+        body={JSON: FIXES},
+        parameters=(
+            parameter(
+                "header",
+                "Fieldsvc-Sent-At",
+                "The phone's clock at this very attempt, RFC 3339: what it is off by corrects the fixes' times.",
+                {"type": "string", "format": "date-time"},
+            ),
+            parameter("header", "Content-Encoding", "gzip or deflate.", {"enum": ["gzip", "deflate"]}),
+        ),
+        description="Asked for is one fix every 30 s in motion and every 5 minutes at rest; in any order, and any number of times. "
+        "After 429 and 503 send the whole request again.",
     ),
 }  # fmt: skip
 
@@ -164,7 +151,7 @@ _CARRIERS: Table = {
         one(200, "A page of receipts.", ref("Receipts")),
         security=DEVICE,
         faults=(e.BadRequest, *_AUTH),
-        parameters=(_CURSOR, _limit()),
+        parameters=(CURSOR, limit()),
     ),
 }
 
@@ -233,7 +220,7 @@ _ENDPOINTS: Table = {
         one(200, "A page of endpoints.", ref("Endpoints")),
         security=KEY,
         faults=(e.BadRequest, *_AUTH),
-        parameters=(_CURSOR, _limit()),
+        parameters=(CURSOR, limit()),
     ),
     ("GET", "/v1/endpoints/{id}"): _of_endpoint(
         "Montre un point de réception et comment il va.", one(200, "The endpoint.", ref("EndpointHealth"))
@@ -267,7 +254,7 @@ _ENDPOINTS: Table = {
         "Liste les tentatives, la plus récente d'abord, au besoin d'un seul événement.",
         one(200, "A page of attempts.", ref("Attempts")),
         faults=(e.BadRequest,),
-        parameters=(_CURSOR, _limit(), parameter("query", "event_id", "Only attempts of this event.")),
+        parameters=(CURSOR, limit(), parameter("query", "event_id", "Only attempts of this event.")),
     ),
 }
 
@@ -285,7 +272,7 @@ _READING: Table = {
         parameters=(
             parameter("query", "after", "The cursor; empty for the oldest event kept."),
             parameter("query", "types", "Type names, comma-separated, with `*` for a segment."),
-            _limit(),
+            limit(),
             parameter(
                 "query", "wait", "Seconds to wait for an event.", {**INTEGER, "minimum": 0, "maximum": 60, "default": 0}
             ),
@@ -368,7 +355,10 @@ _PEOPLE: Table = {
 
 TAGS: Mapping[str, str] = {
     "field events": "What phones send.",
+    "phone apps": "OwnTracks, OsmAnd, Traccar Client.",
     "devices": "Phones: enrolment and receipts.",
+    "alerts": "Who asks for help, and who has it.",
+    "supervision": "Where runs are, how far their work is, and how they went.",
     "runs": "The run of the day, its sheet, and the services.",
     "tasks": "Planned work.",
     "endpoints": "Webhooks of subscribers.",
@@ -377,21 +367,18 @@ TAGS: Mapping[str, str] = {
     "operator": "Is it alive, what does it count.",
     "people": "Signing in and out.",
 }
-OPERATIONS: Table = {**_EVENTS, **_CARRIERS, **_TASKS, **_ENDPOINTS, **_READING, **_CATALOGUE, **_OPERATOR, **_PEOPLE}
+OPERATIONS: Table = {
+    **_EVENTS,
+    **_POSITIONS,
+    **APPS,
+    **_CARRIERS,
+    **ALERTS,
+    **SUPERVISION,
+    **_TASKS,
+    **_ENDPOINTS,
+    **_READING,
+    **_CATALOGUE,
+    **_OPERATOR,
+    **_PEOPLE,
+}
 BATCHES: Mapping[str, Schema] = {"FieldEventBatch": {**array(ref("FieldEvent")), "maxItems": 500}}
-
-
-def grouped(faults: Sequence[Fault]) -> dict[int, list[str]]:
-    """Map each status to its codes, in order."""
-    found: dict[int, list[str]] = {}
-    for fault in faults:
-        status, code = fault if isinstance(fault, tuple) else (fault.status, fault.code)
-        codes = found.setdefault(int(status), [])
-        if code not in codes:
-            codes.append(code)
-    return dict(sorted(found.items()))
-
-
-def phrase(status: int) -> str:
-    """Name a status."""
-    return HTTPStatus(status).phrase

@@ -1,0 +1,77 @@
+"""Each benchmark once, as small as it gets: real services, real databases, lines in the form of the contract."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from fieldsvc.bench import ingest, live, publish, suite
+from fieldsvc.bench.service import check_stored, started
+
+Lines = list[dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+async def _lines(name: str) -> Lines:
+    lines: Lines = []
+    await suite.run(name, cycles=1, full=False, show=lines.append)
+    for line in lines:
+        assert line.keys() >= {"bench", "metric", "value", "ratio_to", "ratio", "conditions"}
+        assert line["bench"] == name
+        assert line["value"] != 0
+        assert line["ratio_to"] in line["conditions"]
+        assert not line["conditions"].get("not_200")
+        assert not line["conditions"].get("unseen")
+    return lines
+
+
+async def test_ingest_compares_each_shape_with_copy_and_with_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIELDSVC_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/not-this-one")
+    monkeypatch.setattr(ingest, "COPY_ROWS", 1_000)
+    monkeypatch.setattr(ingest, "WARM", ingest.Shape("warm", 5, 2, 20))
+    monkeypatch.setattr(ingest, "SHAPES", (ingest.Shape("single", 1, 4, 40), ingest.Shape("few", 5, 2, 50)))
+    lines = await _lines("ingest")
+    shown = [(line["shape"], line["ratio_to"]) for line in lines]
+    assert shown == [(shape, other) for shape in ("single", "few") for other in ("copy_limit", "baseline")]
+    assert all(0 < line["p50_ms"] <= line["p99_ms"] for line in lines)
+
+
+async def test_publish_tells_rate_delay_and_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ENDPOINTS", (1, 2)), ("OLDER", 200), ("BACKLOG", 100), ("ALONE", 5)):
+        monkeypatch.setattr(publish, name, value)
+    lines = await _lines("publish")
+    metrics = [line["metric"] for line in lines]
+    assert metrics == ["webhooks_per_s", "webhooks_per_s", "acknowledged_to_received_ms", "feed_events_per_s"]
+    assert [line["conditions"].get("events") for line in lines] == [100, 100, 5, None]
+
+
+async def test_live_tells_fixes_delays_and_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"ROUNDS": 10, "FEW": 5, "SCREENS": (1, 2), "FIX_EVERY_S": 8.0, "TURNS": 4}
+    for name, value in sizes.items():
+        monkeypatch.setattr(live, name, value)
+    monkeypatch.setattr(live, "SHAPES", (live.Shape("single", 1, 4, 20), live.Shape("few", 5, 2, 10)))
+    monkeypatch.setattr(live, "WARM", live.Shape("warm", 1, 2, 5))
+    lines = await _lines("live")
+    view = ["answer_to_delta_ms", "bytes_per_s_per_screen"]
+    assert [line["metric"] for line in lines] == ["fixes_per_s"] * 2 + (view * 2 + ["service_cpu_ms_per_tick"]) * 2
+    delays = [line for line in lines if line["metric"] == view[0]]
+    assert all(line["p99_ms"] < 5_000 for line in delays)
+
+
+async def test_a_server_that_does_not_start_is_a_fault_and_no_figure() -> None:
+    with pytest.raises(RuntimeError, match="did not start"):
+        async with started("fieldsvc", "--help"):
+            pass
+
+
+async def test_what_was_not_stored_is_no_figure(database_url: str) -> None:
+    await check_stored(database_url, "shard", 4)
+    with pytest.raises(RuntimeError, match="5 were sent and 4 stored"):
+        await check_stored(database_url, "shard", 5)
