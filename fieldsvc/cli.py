@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from fieldsvc import admin, demo, logs
-from fieldsvc.access import accounts, enrolment
+from fieldsvc.access import accounts, enrolment, provisioning
 from fieldsvc.app import ROLES, Platform, open_platform
-from fieldsvc.bench import ingest
+from fieldsvc.bench import suite
 from fieldsvc.errors import FieldsvcError, UserMistake
 from fieldsvc.serve import database_url, run, serve, stop_event
 from fieldsvc.settings import Settings
+from fieldsvc.simulate.apps import APPS
 from fieldsvc.simulate.run import BadInput, load_devices, simulate
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
@@ -148,6 +149,8 @@ async def device_enrol_command(args: Args, settings: Settings) -> None:
             platform.database, _base_url(settings), carrier=args.carrier, site=args.site, round_id=args.round
         )
     show(found, as_json=args.json)
+    if sys.stdout.isatty() and not args.json:
+        print(provisioning.qr_terminal(provisioning.links(found)["owntracks"]["qr_text"]))  # noqa: T201 - to be scanned
 
 
 async def device_revoke_command(args: Args, settings: Settings) -> None:
@@ -210,7 +213,7 @@ async def simulate_command(args: Args, settings: Settings) -> None:
 async def bench_command(args: Args, settings: Settings) -> None:
     """Measure this machine and this version; JSON lines, each speed as a ratio to a limit measured beside it."""
     del settings
-    await ingest.run(cycles=args.cycles, full=args.full, show=show)
+    await suite.run(args.what, cycles=args.cycles, full=args.full, show=show)
 
 
 async def verify_command(args: Args, settings: Settings) -> None:
@@ -336,14 +339,14 @@ def _simulate_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", required=True, type=Path, metavar="FILE")
     parser.add_argument("--carriers", type=int)
     parser.add_argument("--minutes", type=float)
-    parser.add_argument("--app", default="cloudevents")
-    parser.add_argument("--speed", type=float, default=60.0)
+    parser.add_argument("--app", metavar="|".join(APPS), default="cloudevents", help="what sends the positions")
+    parser.add_argument("--speed", type=float, default=60.0, help="replay a past shift so much faster, until now")
     parser.add_argument("--seed", type=int, default=1)
 
 
 def _operator_parsers(commands: Any) -> None:
     bench = _command(commands, "bench", bench_command)
-    bench.add_argument("what", choices=("ingest",))
+    bench.add_argument("what", choices=(*suite.BENCHES, "all"))
     bench.add_argument("--cycles", type=int, default=3)
     bench.add_argument("--json", action="store_true", help="the only form there is")
     bench.add_argument("--full", action="store_true", help="longer, for a quieter figure")

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,18 +22,23 @@ from fieldsvc.app import Platform, create_app, open_platform
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.serve import database_url, listening, stop_event
 from fieldsvc.settings import Settings
+from fieldsvc.simulate.basemap import basemap
 from fieldsvc.simulate.layout import POSTCODE
 from fieldsvc.simulate.ledger import Ledger
-from fieldsvc.simulate.run import simulate
+from fieldsvc.simulate.run import MIXED, Stopped, simulate
 from fieldsvc.simulate.screen import CountLine, Screen
 from fieldsvc.simulate.subscriber import Subscriber
-from fieldsvc.simulate.town import Town
+from fieldsvc.simulate.town import Carrier, Town
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
 from handlers.story import Actor
 
 TITLE = "fieldsvc demo: Villeneuve-sur-Arve (fictional data), {rounds} rounds, {points:,} delivery points"
 ROLES_SHOWN = ("supervisor", "operator", "adviser", "auditor")
+SUPERVISED = "villeneuve-centre"
+RURAL_ROUNDS = 3
+SPARES = ("T18", "R02")  # the rounds whose carriers have a second phone, because the first one dies on the way
+REPLAYED_S, REPLAY_SPEED = 2 * 3600.0, 120.0  # a minute after the start carriers are under way, at the pace of now
 NEW_DAY_CHECK_S = 30.0
 
 
@@ -43,6 +50,8 @@ class Kept:
     subscriber: dict[str, str]
     pharmacy: dict[str, str]
     endpoint: dict[str, Any] | None = None
+    rounds: list[str] = field(default_factory=list)
+    stopped: dict[str, Any] | None = None
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -53,9 +62,11 @@ class Kept:
 async def run_demo(settings: Settings) -> None:
     """Run the demo until Ctrl-C. What it did is kept: a second run carries on."""
     logs.configure(level="error", form=settings.log_format)
-    settings = settings.model_copy(update={"allow_loopback_endpoints": True, "log_level": "error"})
+    ground = settings.var_dir / "basemap.geojson"
+    changes = {"allow_loopback_endpoints": True, "log_level": "error", "basemap": ground}
+    settings = settings.model_copy(update=changes)
     stop = stop_event()
-    town = Town()
+    town = Town(rural=RURAL_ROUNDS)
     _say("Starting the database")
     async with database_url(settings) as url, open_platform(settings, url) as platform:
         await accounts.withdraw_reusable_links(platform.database)
@@ -75,8 +86,9 @@ async def _run_on(
     hook: Subscriber,
     stop: asyncio.Event,
 ) -> None:
-    people = await _people(platform, address, town)
-    _write(settings.var_dir / "demo.json", _demo_file(town, kept, address, people))
+    people = await _people(platform, address)
+    content = orjson.dumps(_demo_file(town, kept, address, people), option=orjson.OPT_INDENT_2)
+    _write(settings.var_dir / "demo.json", content)
     ledger = Ledger()
     screen = Screen(sys.stdout, lambda: _counts(ledger, hook))
     hook.listen(screen.violation)
@@ -87,7 +99,7 @@ async def _run_on(
         notes=["Press Ctrl-C to stop; nothing is lost, and `make run` carries on."],
     )
     jobs = [
-        asyncio.create_task(simulate(address, kept.devices, stop=stop, ledger=ledger)),
+        asyncio.create_task(_simulate(settings, kept, address, ledger=ledger, stop=stop)),
         asyncio.create_task(_new_days(platform, town, kept, stop)),
     ]
     try:
@@ -96,14 +108,54 @@ async def _run_on(
         await asyncio.gather(*jobs, return_exceptions=True)
 
 
+async def _simulate(settings: Settings, kept: Kept, address: str, *, ledger: Ledger, stop: asyncio.Event) -> None:
+    """Let the carriers work; what was told at an earlier run of this day is not told again."""
+    before = _stopped_today(kept, settings.zone)
+    if before is None:
+        before = Stopped(_begin_at(settings.zone), _begin_at(settings.zone), {})
+        _keep(settings, stopped=before.as_json)
+    await simulate(
+        address,
+        kept.devices,
+        stop=stop,
+        ledger=ledger,
+        app=MIXED,
+        speed=REPLAY_SPEED,
+        start_at=before.start_at,
+        resume=before if before.told_until else None,
+        on_stop=lambda stopped: _keep(settings, stopped=stopped.as_json),
+    )
+
+
+def _begin_at(zone: tzinfo) -> float:
+    """Return when today's shift begins: hours ago, so that carriers are under way when the replay reaches now."""
+    now = time.time()
+    midnight = datetime.fromtimestamp(now, UTC).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(midnight.timestamp(), now - REPLAYED_S)
+
+
+def _stopped_today(kept: Kept, zone: tzinfo) -> Stopped | None:
+    if kept.stopped is None:
+        return None
+    stopped = Stopped(**kept.stopped)
+    days = [datetime.fromtimestamp(at, UTC).astimezone(zone).date() for at in (stopped.start_at, time.time())]
+    return stopped if days[0] == days[1] else None
+
+
 async def _prepared(platform: Platform, settings: Settings, town: Town) -> Kept:
-    """Load the town at the first run, its day at every run, and the credentials of the demo."""
-    path = settings.var_dir / "demo-kept.json"
-    if not path.exists():
+    """Load the town at the first run, its day at every run, and the credentials of the demo.
+
+    What an earlier version of the demo left out is made up for.
+    """
+    path, ground = settings.var_dir / "demo-kept.json", settings.var_dir / "basemap.geojson"
+    rounds = [plan.round_id for plan in town.rounds]
+    kept = Kept(**orjson.loads(path.read_bytes())) if path.exists() else None
+    if kept is None or kept.rounds != rounds or not ground.exists():
         _say("Loading the town (once)")
+        _write(ground, await asyncio.to_thread(basemap, town))
         await _load_town(platform, settings, town)
-        _write(path, (await _new_credentials(platform, settings, town)).as_json)
-    kept = Kept(**orjson.loads(path.read_bytes()))
+        kept = kept or await _new_credentials(platform)
+        kept = _keep(settings, kept, devices=await _all_devices(platform, settings, town, kept), rounds=rounds)
     await _load_day(platform, town, kept, day=platform.runs.today())
     return kept
 
@@ -121,36 +173,53 @@ async def _load_day(platform: Platform, town: Town, kept: Kept, *, day: date) ->
     """Import the day's roster and tasks, plan its runs, and let the pharmacy release its pouches; twice changes nothing."""
     await imports.import_roster(platform.database, town.roster_csv(day).splitlines(keepends=True))
     lines = town.tasks_jsonl(day).splitlines(keepends=True)
-    pharmacy = [line for line in lines if b'"medication"' in line.encode()]
+    pouches = [line for line in lines if '"medication"' in line]
     importer = TaskImport(
         platform.tasks, opener=platform.opener, registry=platform.registry, zone=platform.settings.zone
     )
-    account = kept.pharmacy["account_id"]
-    await importer.run([line for line in lines if line not in pharmacy])
-    planned = await importer.run(pharmacy, account=account)
-    if planned.planned:
-        actor = Actor("subscriber", account=account, entered_by=account)
-        for line in pharmacy:
-            pouch = orjson.loads(line)["subject"].removeprefix("pouch/")
-            await platform.commands.send("medication.released", {"pouch_id": pouch}, actor=actor)
+    await importer.run([line for line in lines if line not in pouches])
+    of_country = {stop.point.id for plan in town.country for stop in plan.stops}
+    for country in (False, True):
+        chosen = [line for line in pouches if (orjson.loads(line)["delivery_point"] in of_country) == country]
+        await _release(platform, importer, chosen, account=kept.pharmacy["account_id"])
     await platform.runs.plan_day(day)
     platform.rounds.forget()
 
 
-async def _new_credentials(platform: Platform, settings: Settings, town: Town) -> Kept:
-    base = f"http://{settings.host}:{settings.port}"
-    devices = []
-    for carrier in town.carriers:
-        found = await enrolment.enrol_device(
-            platform.database, base, carrier=carrier.name, site=carrier.site, round_id=carrier.round_id
-        )
-        devices.append({**found, "carrier": carrier.name, "site": carrier.site, "round": carrier.round_id})
+async def _release(platform: Platform, importer: TaskImport, pouches: list[str], *, account: str) -> None:
+    """Order pouches, and let the pharmacy release them if they are new."""
+    if not pouches or not (await importer.run(pouches, account=account)).planned:
+        return
+    actor = Actor("subscriber", account=account, entered_by=account)
+    for line in pouches:
+        pouch = orjson.loads(line)["subject"].removeprefix("pouch/")
+        await platform.commands.send("medication.released", {"pouch_id": pouch}, actor=actor)
+
+
+async def _new_credentials(platform: Platform) -> Kept:
     scopes = ["operator", "health", "order:item", "order:home_visit", "order:medication", "order:address_change"]
     subscriber = await accounts.create_subscriber(platform.database, "Demo subscriber", scopes=scopes)
     pharmacy = await accounts.create_subscriber(
         platform.database, "Pharmacie de la Place", scopes=["health", "order:medication"]
     )
-    return Kept(devices, subscriber, pharmacy)
+    return Kept([], subscriber, pharmacy)
+
+
+async def _all_devices(platform: Platform, settings: Settings, town: Town, kept: Kept) -> list[dict[str, Any]]:
+    """Enrol the phones that are missing: one for each carrier, and then the spares."""
+    there = Counter(device["round"] for device in kept.devices)
+    spares = [carrier for carrier in town.carriers if carrier.round_id in SPARES]
+    wanted = [carrier for carrier in town.carriers if not there[carrier.round_id]]
+    wanted += [carrier for carrier in spares if there[carrier.round_id] < 2]
+    return [*kept.devices, *[await _enrolled(platform, settings, carrier) for carrier in wanted]]
+
+
+async def _enrolled(platform: Platform, settings: Settings, carrier: Carrier) -> dict[str, Any]:
+    base = f"http://{settings.host}:{settings.port}"
+    found = await enrolment.enrol_device(
+        platform.database, base, carrier=carrier.name, site=carrier.site, round_id=carrier.round_id
+    )
+    return {**found, "carrier": carrier.name, "site": carrier.site, "round": carrier.round_id}
 
 
 @asynccontextmanager
@@ -162,8 +231,7 @@ async def _subscriber(kept: Kept, address: str, settings: Settings) -> AsyncIter
         url = await hook.start()
         created = await hook.register(address, kept.subscriber["api_key"], url=url)
         port = int(url.rsplit(":", 1)[1].split("/")[0])
-        endpoint = {"id": created, "secret": hook.secret, "port": port}
-        _write(settings.var_dir / "demo-kept.json", {**kept.as_json, "endpoint": endpoint})
+        _keep(settings, kept, endpoint={"id": created, "secret": hook.secret, "port": port})
     try:
         yield hook
     finally:
@@ -182,7 +250,7 @@ async def _listening_again(kept: Kept) -> Subscriber | None:
     return hook
 
 
-async def _people(platform: Platform, address: str, town: Town) -> dict[str, dict[str, str]]:
+async def _people(platform: Platform, address: str) -> dict[str, dict[str, str]]:
     found = {}
     for role in ROLES_SHOWN:
         found[role] = await accounts.create_person(
@@ -190,7 +258,7 @@ async def _people(platform: Platform, address: str, town: Town) -> dict[str, dic
             address,
             role,
             email=f"{role}@demo.invalid",
-            site=town.sites[0] if role == "supervisor" else None,
+            site=SUPERVISED if role == "supervisor" else None,
             reusable=True,
         )
     return found
@@ -216,6 +284,9 @@ def _counts(ledger: Ledger, hook: Subscriber) -> CountLine:
 
 def _links(address: str, kept: Kept, settings: Settings) -> list[tuple[str, str]]:
     return [
+        ("Home", f"{address}/"),
+        ("Supervision", f"{address}/supervision"),
+        ("Phones", f"{address}/supervision/phones"),
         ("API", f"{address}/docs"),
         ("Event feed", f"curl -H 'Authorization: Bearer {kept.subscriber['api_key']}' {address}/v1/feed"),
         ("Ready?", f"{address}/readyz"),
@@ -238,13 +309,22 @@ def _demo_file(town: Town, kept: Kept, address: str, people: Mapping[str, Mappin
     }
 
 
-def _write(path: Path, value: object) -> None:
+def _keep(settings: Settings, kept: Kept | None = None, **changes: Any) -> Kept:
+    """Change some of what the demo remembers; the rest stays as `kept`, or as the file has it."""
+    path = settings.var_dir / "demo-kept.json"
+    before = kept.as_json if kept else orjson.loads(path.read_bytes())
+    found = Kept(**{**before, **changes})
+    _write(path, orjson.dumps(found.as_json, option=orjson.OPT_INDENT_2))
+    return found
+
+
+def _write(path: Path, content: bytes) -> None:
     """Write a file of mode 0600, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
-        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+        file.write(content)
     draft.replace(path)
 
 

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from fieldsvc.simulate.gps import Fix, noisy
 from fieldsvc.simulate.ids import s10, seeded
 from fieldsvc.simulate.names import FIRST_NAMES, STREET_NAMES, SURNAMES
-from fieldsvc.simulate.walking import FieldEvent, Fix, Sheet, Visit, Walk, fixes, merge, noisy, walk
+from fieldsvc.simulate.walking import FieldEvent, Visit, Walk, fixes, merge, walk
+from fieldsvc.simulate.way import Sheet
 
 ATTEMPT_REASONS = ("absent", "absent", "absent", "refused", "no_access", "address_incomplete", "dog", "too_big")
 NEXT_OF = {"absent": "office_hold", "no_access": "represent", "dog": "represent", "too_big": "pickup_point"}
@@ -65,7 +67,7 @@ def make(
     kind: str, subject: str, data: Mapping[str, Any], *, at: float, shift: Walk, rng: Random, stop_id: str | None = None
 ) -> FieldEvent:
     """Make one event with a fix some seconds old; now and then without its stop, rarely without its fix."""
-    fix = shift.fix(at - rng.uniform(0, 6), rng) if rng.random() > 0.03 else None
+    fix = shift.fix(at - rng.uniform(0, 6)) if rng.random() > 0.03 else None
     return FieldEvent(at, kind, subject, data, fix, stop_id if rng.random() > 0.2 or fix is None else None)
 
 
@@ -234,11 +236,21 @@ def new_address(change: str, old: str, addresses: Sequence[str], rng: Random) ->
 
 
 def light_work(
-    sheet: Sheet, *, seed: int, device: str, number: int, at: float, gap_s: tuple[float, float] = (15, 45)
+    sheet: Sheet,
+    *,
+    seed: int,
+    device: str,
+    number: int,
+    at: float,
+    gap_s: tuple[float, float] = (15, 45),
+    near: Sequence[Mapping[str, Any]] = (),
 ) -> list[FieldEvent]:
-    """Return the `number`-th piece of work after the shift, from `at` on: a changed address, a signal, or a fresh item."""
+    """Return the `number`-th piece of work beside the sheet's: a changed address, a signal, or a fresh item.
+
+    It happens from `at` on, at one of the stops `near` the carrier, else at any.
+    """
     rng = seeded("light work", seed, device, sheet["run_id"], number, round(at))
-    stop = rng.choice(sheet["stops"])
+    stop = rng.choice(near or sheet["stops"])
     place = (stop["lat"], stop["lon"])
     if rng.random() < 0.4:
         addresses = [each["address"] for each in sheet["stops"] if each.get("address")]

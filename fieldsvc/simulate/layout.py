@@ -31,11 +31,15 @@ class DeliveryPoint:
     street_code: str
     lat: float
     lon: float
+    town: str = TOWN
+    postcode: str = POSTCODE
+    insee_code: str = INSEE_CODE
+    box_at: Point | None = None  # (lon, lat) of the letterbox where it is away from the house
 
     @property
     def address(self) -> str:
         rep = f" {self.rep}" if self.rep else ""
-        return f"{self.number}{rep} {self.street}, {POSTCODE} {TOWN}"
+        return f"{self.number}{rep} {self.street}, {self.postcode} {self.town}"
 
 
 @dataclass(frozen=True, slots=True)

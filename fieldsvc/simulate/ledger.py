@@ -14,7 +14,11 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Totals over all phones. `acked` are distinct events that may be forgotten: accepted, duplicate, quarantined or conflict."""
+    """Totals over all phones. `acked` are distinct events that may be forgotten: accepted, duplicate, quarantined or conflict.
+
+    `fixes` were taken by the phones, `fixes_sent` have a 2xx; of those that the phone page sent, `fixes_taken` and
+    `fixes_off_duty` are what the service said of them (the other apps are told nothing).
+    """
 
     generated: int = 0
     sent: int = 0
@@ -27,6 +31,13 @@ class Counts:
     requests: int = 0
     retries: int = 0
     sent_again: int = 0
+    fixes: int = 0
+    fixes_sent: int = 0
+    fixes_taken: int = 0
+    fixes_off_duty: int = 0
+    position_requests: int = 0
+    position_retries: int = 0
+    positions_given_up: int = 0
 
     @property
     def taken_in(self) -> int:
@@ -87,7 +98,7 @@ class Ledger:
         self._write(lines)
 
     def count(self, name: str, amount: int = 1) -> None:
-        """Add to one of the totals that have no line: `retries`, `sent_again`."""
+        """Add to one of the totals that have no line: `retries`, `sent_again`, and those of positions."""
         self._totals[name] += amount
 
     def _write(self, lines: list[dict[str, Any]]) -> None:

@@ -21,6 +21,11 @@ STREET_NAMES = tuple(
     """.replace("\n", " ").split(",")
 )
 
+VILLAGES = (
+    "Valmorin-le-Sec", "Craponnet-les-Bois", "Étrivière-sous-Bois", "Sainte-Ombeline", "Bourdignac-le-Pré", "Lanvoisin", "Morteferrand",
+    "Saint-Évroux-des-Haies", "Pierrelongue-d'Arve", "Chantegrelle", "Vaucressonnet", "Haut-Bessonnet",
+)  # fmt: skip
+
 FIRST_NAMES = (
     "Adèle", "Agathe", "Alain", "Amina", "Anatole", "Basile", "Blanche", "Camille", "Céleste", "Clément", "Colette", "Denis", "Edmond", "Élise",
     "Fanny", "Farid", "Félix", "Gaëlle", "Gaston", "Hélène", "Hugo", "Inès", "Irène", "Joachim", "Joséphine", "Karim", "Laure", "Léon", "Lucie",

@@ -12,11 +12,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from fieldsvc.simulate.apps import rfc3339
 from fieldsvc.simulate.ids import seeded, uuid7
 from fieldsvc.simulate.ledger import Ledger
 from fieldsvc.simulate.transport import EPOCH_HEADER, Answer, NoAnswer, Transport
@@ -138,7 +138,10 @@ class Phone:
         return len(self.outbox.waiting)
 
     def record(self, event: FieldEvent, *, run_id: str | None) -> str:
-        """Make the CloudEvent with the phone's own clock and id, note it, and put it into the outbox. Return its id."""
+        """Make the CloudEvent, note it, and put it into the outbox; return its id.
+
+        The phone's own clock says when, the GPS when the fix was taken.
+        """
         body = self._cloud_event(event, run_id)
         self.outbox.add(body["id"], orjson.dumps(body))
         self._ledger.generated(self.device_id, body)
@@ -153,7 +156,7 @@ class Phone:
                 "lat": fix.lat,
                 "lon": fix.lon,
                 "accuracy_m": fix.accuracy_m,
-                "fixed_at": rfc3339(fix.at + skew),
+                "fixed_at": rfc3339(fix.at),
             }
         if event.stop_id:
             data["stop_id"] = event.stop_id
@@ -302,8 +305,3 @@ def retry_after_s(value: str | None, *, now: float) -> float | None:
         except ValueError:
             return None
     return min(86_400.0, max(0.0, seconds)) if math.isfinite(seconds) else None
-
-
-def rfc3339(at: float) -> str:
-    """Return unix seconds as RFC 3339 UTC with milliseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

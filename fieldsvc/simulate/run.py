@@ -4,21 +4,26 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import orjson
 
+from fieldsvc.simulate.apps import APPS, Credentials, app_of
 from fieldsvc.simulate.clock import ReplayClock, shift_start
+from fieldsvc.simulate.handset import Desk, Handset, Manners, Pace
 from fieldsvc.simulate.ids import seeded
 from fieldsvc.simulate.ledger import Counts, Ledger
 from fieldsvc.simulate.phones import Phone, usual_habits
-from fieldsvc.simulate.shift import Desk, Pace, Shift
+from fieldsvc.simulate.positions import PageSender, Sender, head_sender
+from fieldsvc.simulate.shift import Shift
 from fieldsvc.simulate.transport import HttpTransport
 
-APPS = ("cloudevents",)
+MIXED = "mixed"
+SHARES = (40, 25, 15, 20)  # of the four apps, where they are mixed
+WANDERS, FORGETS_PAUSES = 0.5, 0.6
 REPORT_EVERY_S = 0.25
 LAST_UPLOAD_S = 5.0
 
@@ -29,19 +34,39 @@ class BadInput(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One enrolled phone; the token shows in no text."""
+    """One enrolled phone; the token and the passphrase show in no text."""
 
     device_id: str
     token: str = field(repr=False)
     carrier: str | None = None
     round_id: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "Device":
         """Read the object that `device enrol --json` prints, with or without `carrier` and `round`."""
         if not isinstance(entry, Mapping) or not entry.get("device_id") or not entry.get("token"):
             raise BadInput("A device needs device_id and token, as `fieldsvc device enrol --json` prints them.")
-        return cls(str(entry["device_id"]), str(entry["token"]), entry.get("carrier"), entry.get("round"))
+        tracker = entry.get("owntracks")
+        passphrase = tracker.get("passphrase") if isinstance(tracker, Mapping) else None
+        named = (str(entry["device_id"]), str(entry["token"]), entry.get("carrier"), entry.get("round"))
+        return cls(*named, str(passphrase) if passphrase else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Where a simulation stopped, so that another one can go on: the moment that the shift began, the simulated moment
+    of the stop, and for each carrier's first device the moment until which everything was uploaded.
+    """
+
+    start_at: float
+    clock_at: float
+    told_until: Mapping[str, float]
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """The form in which it is kept."""
+        return asdict(self)
 
 
 def load_devices(path: Path) -> list[Device]:
@@ -86,45 +111,99 @@ async def simulate(  # noqa: PLR0913 - each is an option of the command
     ledger: Ledger | None = None,
     pace: Pace | None = None,
     start_at: float | None = None,
+    resume: Stopped | None = None,
+    on_stop: Callable[[Stopped], object] | None = None,
 ) -> Counts:
-    """Let the first `carriers` devices work until `stop` is set or `minutes` real minutes are over; return the totals.
+    """Let the first `carriers` work until `stop` is set or `minutes` real minutes are over; return the totals.
 
-    `speed` replays a past shift: event times lie in the past until they reach now, then the pace is real.
-    `start_at` (unix seconds) says which past; unset, this morning or six hours ago, whichever is earlier, within today.
+    Devices of one carrier and one round are one carrier with a spare phone. `app` sends the positions of all of them;
+    `mixed` lets the seed choose one of the four for each. `speed` replays a past shift: event times lie in the past until
+    they reach now, then the pace is real. `start_at` (unix seconds) says which past; unset, this morning or six hours ago,
+    whichever is earlier, within today. `resume` goes on where another simulation of the same devices stopped.
     """
-    if app not in APPS:
-        raise BadInput(f"--app {app} is not in this version; use one of: {', '.join(APPS)}.")
+    if app not in (*APPS, MIXED):
+        raise BadInput(f"--app {app} is none of {', '.join(APPS)}.")
     if speed <= 0:
         raise BadInput("--speed must be above 0.")
-    chosen = [each if isinstance(each, Device) else Device.from_json(each) for each in devices][:carriers]
+    hands = by_carrier([each if isinstance(each, Device) else Device.from_json(each) for each in devices])[:carriers]
     book = ledger or Ledger()
     begins = shift_start(time.time(), speed=speed) if start_at is None else start_at
-    clock = ReplayClock(begins, max(1.0, speed))
+    begins = resume.start_at if resume else begins
+    clock = ReplayClock(resume.clock_at if resume else begins, max(1.0, speed))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64), trust_env=False) as session:
-        shifts = [
-            make_shift(
-                each,
-                HttpTransport(session, target_url, each.token),
-                clock=clock,
-                seed=seed,
-                ledger=book,
-                pace=pace or Pace(),
-            )
-            for each in chosen
-        ]
-        await until_over(shifts, book, stop=stop, minutes=minutes, on_count=on_count)
+        maker = Maker(session, target_url, clock, seed=seed, app=app, ledger=book, pace=pace or Pace())
+        shifts = [maker.shift(group, begins, resume) for group in hands]
+        try:
+            await until_over(shifts, book, stop=stop, minutes=minutes, on_count=on_count)
+        finally:
+            if on_stop:
+                told = {group[0].device_id: shift.told_until() for group, shift in zip(hands, shifts, strict=True)}
+                on_stop(Stopped(begins, clock.now(), told))
     if on_count:
         on_count(book.counts())
     return book.counts()
 
 
-def make_shift(
-    device: Device, transport: HttpTransport, *, clock: ReplayClock, seed: int, ledger: Ledger, pace: Pace
-) -> Shift:
-    """Put one carrier together."""
-    phone = Phone(device.device_id, transport, ledger=ledger, habits=usual_habits(seed, device.device_id), seed=seed)
-    rng = seeded("shift", seed, device.device_id)
-    return Shift(Desk(transport, phone), phone, clock, rng, seed, pace)
+def by_carrier(devices: Sequence[Device]) -> list[list[Device]]:
+    """Group the phones by who holds them: two with one carrier and round belong to one carrier, the second is a spare."""
+    groups: dict[object, list[Device]] = {}
+    for device in devices:
+        named = device.carrier and device.round_id
+        groups.setdefault((device.carrier, device.round_id) if named else device.device_id, []).append(device)
+    return list(groups.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What all carriers of a simulation share."""
+
+    seed: int
+    app: str
+    ledger: Ledger
+    pace: Pace
+
+
+class Maker:
+    """Puts carriers and their phones together."""
+
+    def __init__(self, session: aiohttp.ClientSession, target_url: str, clock: ReplayClock, **shared: Any) -> None:
+        self._session = session
+        self._target_url = target_url
+        self._clock = clock
+        self._with = Options(**shared)
+
+    def shift(self, devices: Sequence[Device], begins_at: float, resume: Stopped | None) -> Shift:
+        """Make one carrier with a phone, and perhaps a spare."""
+        handsets = [self.handset(device) for device in devices[:2]]
+        rng = seeded("shift", self._with.seed, devices[0].device_id)
+        since = resume.told_until.get(devices[0].device_id, begins_at) if resume else begins_at - 86_400
+        return Shift(handsets, self._clock, rng, self._with.seed, self._with.pace, begins_at, since)
+
+    def handset(self, device: Device) -> Handset:
+        """Make one phone: the page for the events, and an app for the positions."""
+        seed, ledger = self._with.seed, self._with.ledger
+        transport = HttpTransport(self._session, self._target_url, device.token)
+        habits = usual_habits(seed, device.device_id)
+        phone = Phone(device.device_id, transport, ledger=ledger, habits=habits, seed=seed)
+        rng = seeded("handset", seed, device.device_id)
+        app = choose_app(self._with.app, seed, device.device_id)
+        how: dict[str, Any] = {"ledger": ledger, "rng": rng, "lost_rate": self._with.pace.lost_rate}
+        sender: Sender
+        if app == "cloudevents":
+            manners = Manners()
+            sender = PageSender(transport, device.token, wall=time.time, **how)
+        else:
+            manners = Manners(off_duty=rng.random() < WANDERS, in_breaks=rng.random() < FORGETS_PAUSES)
+            known = Credentials(device.device_id, device.token, device.passphrase)
+            bodies = app_of(app, known, seeded("bodies", seed, device.device_id))
+            sender = head_sender(app, transport, bodies, skew_s=habits.skew_s, **how)
+        desk = Desk(transport, phone)
+        return Handset(desk, phone, sender, self._clock, rng, self._with.pace, manners, app == "cloudevents")
+
+
+def choose_app(app: str, seed: int, device_id: str) -> str:
+    """Return the app that sends a phone's positions."""
+    return seeded("app", seed, device_id).choices(APPS, SHARES)[0] if app == MIXED else app
 
 
 async def until_over(
@@ -136,9 +215,7 @@ async def until_over(
     on_count: Callable[[Counts], None] | None,
 ) -> None:
     """Run every carrier until stopped; an error in one ends all and is raised. After `minutes`, upload what is left."""
-    jobs = [
-        asyncio.create_task(job) for shift in shifts for job in (shift.work(), shift.light(time.time), shift.upload())
-    ]
+    jobs = [asyncio.create_task(job) for shift in shifts for job in shift.jobs(time.time)]
     if on_count:
         jobs.append(asyncio.create_task(report(ledger, on_count)))
     stopped = asyncio.create_task(stop.wait())

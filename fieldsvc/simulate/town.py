@@ -4,10 +4,11 @@ import csv
 import io
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cached_property
+from itertools import count
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +16,9 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from fieldsvc.simulate.ids import s10, seeded
-from fieldsvc.simulate.layout import INSEE_CODE, POSTCODE, SITES, TOWN, DeliveryPoint, PlannedStop, RoundPlan, lay_out
+from fieldsvc.simulate.layout import SITES, TOWN, DeliveryPoint, PlannedStop, RoundPlan, lay_out
 from fieldsvc.simulate.names import FIRST_NAMES, SURNAMES
+from fieldsvc.simulate.rural import lay_out_country
 
 LABEL = f"{TOWN}: fictional data, made by the simulator from a seed; no such town, no such people"
 BAN_COLUMNS = (
@@ -35,13 +37,20 @@ class Carrier:
 
 
 class Town:
-    """A town of `rounds` rounds of about `stops` stops each, wholly decided by `seed`."""
+    """A town of `rounds` rounds of about `stops` stops each and `rural` van rounds around it, wholly decided by `seed`.
 
-    def __init__(self, seed: int = 1, rounds: int = 35, *, stops: int = 500, timezone: str = "Europe/Paris") -> None:
+    What is in the town does not depend on how many rural rounds there are.
+    """
+
+    def __init__(
+        self, seed: int = 1, rounds: int = 35, *, stops: int = 500, rural: int = 0, timezone: str = "Europe/Paris"
+    ) -> None:
         self.seed = seed
         self.label = LABEL
         self.zone = ZoneInfo(timezone)
-        self.rounds: tuple[RoundPlan, ...] = tuple(lay_out(seed, rounds=rounds, stops=stops))
+        self.dense: tuple[RoundPlan, ...] = tuple(lay_out(seed, rounds=rounds, stops=stops))
+        self.country: tuple[RoundPlan, ...] = tuple(lay_out_country(seed, rounds=rural))
+        self.rounds: tuple[RoundPlan, ...] = (*self.dense, *self.country)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -51,13 +60,10 @@ class Town:
     @cached_property
     def carriers(self) -> tuple[Carrier, ...]:
         """One regular carrier for each round, with names that are unique in the town."""
-        rng = seeded("carriers", self.seed)
         names = [f"{first} {last}" for first in FIRST_NAMES for last in SURNAMES]
-        chosen = rng.sample(names, len(self.rounds))
-        return tuple(
-            Carrier(name, plan.round_id, plan.site, ("visits", "pouches", *(("keys",) if rng.random() < 0.3 else ())))
-            for name, plan in zip(chosen, self.rounds, strict=True)
-        )
+        in_town = hired(names, self.dense, seeded("carriers", self.seed))
+        left = sorted(set(names) - {carrier.name for carrier in in_town})
+        return (*in_town, *hired(left, self.country, seeded("carriers of the country", self.seed)))
 
     def delivery_points(self) -> Iterator[DeliveryPoint]:
         """Yield every delivery point, round by round in walking order."""
@@ -68,12 +74,12 @@ class Town:
         out = io.StringIO()
         writer = csv.writer(out, delimiter=";", lineterminator="\n")
         writer.writerow(BAN_COLUMNS)
-        acheminement = afnor(TOWN)
         for point in self.delivery_points():
             x, y = lambert93(point.lat, point.lon)
             writer.writerow(
-                (point.id, f"{INSEE_CODE}_{point.street_code}", point.number, point.rep, point.street, POSTCODE, INSEE_CODE, TOWN, "", "",
-                 f"{x:.2f}", f"{y:.2f}", f"{point.lon:.6f}", f"{point.lat:.6f}", "entrée", "", "", acheminement, afnor(point.street),
+                (point.id, f"{point.insee_code}_{point.street_code}", point.number, point.rep, point.street, point.postcode,
+                 point.insee_code, point.town, "", "", f"{x:.2f}", f"{y:.2f}", f"{point.lon:.6f}", f"{point.lat:.6f}",
+                 "entrée", "", "", afnor(point.town), afnor(point.street),
                  "fictif", "fictif", 0, "")
             )  # fmt: skip
         return out.getvalue()
@@ -100,34 +106,29 @@ class Town:
 
     def tasks(self, day: date) -> Iterator[dict[str, Any]]:
         """Yield the planned work of `day`, round by round."""
-        rng = seeded("tasks", self.seed, day)
-        pouches = 0
-        for index, plan in enumerate(self.rounds):
+        serials = day.toordinal() * ITEMS_PER_ROUND * len(self.dense)
+        yield from self._tasks_of(self.dense, day, prefix="", serials=serials, rng=seeded("tasks", self.seed, day))
+        serials = 50_000_000 + day.toordinal() * ITEMS_PER_ROUND * len(self.country)
+        rng = seeded("tasks of the country", self.seed, day)
+        yield from self._tasks_of(self.country, day, prefix="R", serials=serials, rng=rng)
+
+    def _tasks_of(
+        self, plans: Sequence[RoundPlan], day: date, *, prefix: str, serials: int, rng: Random
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the work of some rounds; `prefix` goes into the ids of pouches and visits, `serials` is the first S10 one."""
+        numbers = count(1)
+        for index, plan in enumerate(plans):
             pouch_count = rng.choice((1, 1, 2))
-            stops = rng.sample(plan.stops, min(len(plan.stops), ITEMS_PER_ROUND + pouch_count + 2))
-            visit, check, *rest = stops
-            for n, stop in enumerate(rest[pouch_count:]):
-                serial = (day.toordinal() * ITEMS_PER_ROUND * len(self.rounds) + index * ITEMS_PER_ROUND + n) % 10**8
-                yield task(
-                    "item",
-                    f"item/{s10('RK', serial)}",
-                    stop,
-                    day=day,
-                    addressee=person(rng),
-                    needs=["identity", "signature"],
-                )
+            visit, check, *rest = rng.sample(plan.stops, min(len(plan.stops), ITEMS_PER_ROUND + pouch_count + 2))
+            for n, stop in enumerate(rest[pouch_count:], index * ITEMS_PER_ROUND):
+                item, needs = f"item/{s10('RK', (serials + n) % 10**8)}", ["identity", "signature"]
+                yield task("item", item, stop, day=day, addressee=person(rng), needs=needs)
             for stop in rest[:pouch_count]:
-                pouches += 1
-                yield self.timed("medication", f"pouch/P-{day:%Y%m%d}{pouches:03d}", stop, day=day, rng=rng)
-            yield self.timed("home_visit", f"visit/V-{day:%Y%m%d}{index + 1:03d}", visit, day=day, rng=rng)
-            yield task(
-                "address_change",
-                f"delivery_point/{check.point.id}",
-                check,
-                day=day,
-                addressee=person(rng),
-                needs=["observe"],
-            )
+                pouch = f"pouch/P-{day:%Y%m%d}{prefix}{next(numbers):03d}"
+                yield self.timed("medication", pouch, stop, day=day, rng=rng)
+            yield self.timed("home_visit", f"visit/V-{day:%Y%m%d}{prefix}{index + 1:03d}", visit, day=day, rng=rng)
+            point = f"delivery_point/{check.point.id}"
+            yield task("address_change", point, check, day=day, addressee=person(rng), needs=["observe"])
 
     def timed(self, service: str, subject: str, stop: PlannedStop, *, day: date, rng: Random) -> dict[str, Any]:
         """Make a task with a window of two hours in the shift and two contacts in order."""
@@ -138,6 +139,15 @@ class Town:
         body["window"] = {"from": utc_text(opens), "until": utc_text(closes)}
         body["contacts"] = [{"name": person(rng), "phone": f"+3363998{rng.randrange(10_000):04d}"} for _ in range(2)]
         return body
+
+
+def hired(names: Sequence[str], plans: Sequence[RoundPlan], rng: Random) -> tuple[Carrier, ...]:
+    """Choose one regular carrier for each round."""
+    chosen = rng.sample(names, len(plans))
+    return tuple(
+        Carrier(name, plan.round_id, plan.site, ("visits", "pouches", *(("keys",) if rng.random() < 0.3 else ())))
+        for name, plan in zip(chosen, plans, strict=True)
+    )
 
 
 def task(
@@ -172,6 +182,7 @@ def round_features(plan: RoundPlan) -> Iterator[dict[str, Any]]:
                 "delivery_point_id": stop.point.id,
                 "address": stop.point.address,
                 "side": stop.side,
+                **({"box_at": stop.point.box_at} if stop.point.box_at else {}),
             },
         }
 

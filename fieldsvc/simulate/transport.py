@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import aiohttp
 import orjson
+from yarl import URL
 
 EPOCH_HEADER = "Fieldsvc-Store-Epoch"
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
@@ -42,6 +43,12 @@ class Transport(Protocol):
     async def get(self, path: str, *, headers: Mapping[str, str]) -> Answer: ...
 
 
+class Wire(Protocol):
+    """What a tracking app needs of the network: it brings its own credentials. Raises `NoAnswer`."""
+
+    async def ask(self, method: str, path: str, body: bytes | None, *, headers: Mapping[str, str]) -> Answer: ...
+
+
 @dataclass(frozen=True, slots=True)
 class HttpTransport:
     """Speak to `base_url` as one device."""
@@ -51,19 +58,21 @@ class HttpTransport:
     token: str = field(repr=False)
 
     async def post(self, path: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
-        return await self._ask("POST", path, body=body, headers=headers)
+        return await self.ask("POST", path, body, headers={**headers, "Authorization": f"Bearer {self.token}"})
 
     async def get(self, path: str, *, headers: Mapping[str, str]) -> Answer:
-        return await self._ask("GET", path, body=None, headers=headers)
+        return await self.ask("GET", path, None, headers={**headers, "Authorization": f"Bearer {self.token}"})
 
-    async def _ask(self, method: str, path: str, *, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-        everything = {**headers, "Authorization": f"Bearer {self.token}"}
+    async def ask(self, method: str, path: str, body: bytes | None, *, headers: Mapping[str, str]) -> Answer:
+        """Send a request as it is, with no credentials but those in `headers` and `path`."""
+        url = URL(self.base_url.rstrip("/") + path, encoded=True)
         try:
             async with self.session.request(
                 method,
-                self.base_url.rstrip("/") + path,
+                url,
                 data=body,
-                headers=everything,
+                headers=headers,
+                skip_auto_headers=("Content-Type",),
                 timeout=TIMEOUT,
                 allow_redirects=False,
             ) as response:

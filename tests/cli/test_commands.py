@@ -170,7 +170,9 @@ def test_the_demo_shows_its_screen_and_moves_and_a_second_run_carries_on(
     assert kept.stat().st_mode & 0o777 == 0o600
     shown = json.loads(kept.read_text())
     assert shown.keys() == {"url", "devices", "subscriber", "people", "customer"}
-    assert len(shown["devices"]) == 35
+    assert len({device["round"] for device in shown["devices"]}) == 38
+    assert len(shown["devices"]) == 40  # two carriers have a spare phone
+    assert (tmp_path / "var" / "basemap.geojson").stat().st_size > 100_000
     assert shown["devices"][0].keys() >= {"device_id", "token", "carrier", "round"}
 
 

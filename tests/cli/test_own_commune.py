@@ -50,7 +50,17 @@ def test_addresses_become_rounds_that_carriers_walk_and_subscribers_hear(tmp_pat
     key = json.loads(fieldsvc("account", "create", "subscriber", "me", "--scopes", "operator", "--json"))["api_key"]
     with _serving(environment) as url:
         counts = json.loads(
-            fieldsvc("simulate", "--target", url, "--devices", str(tmp_path / "devices.jsonl"), "--minutes", "0.3")
+            fieldsvc(
+                "simulate",
+                "--target",
+                url,
+                "--devices",
+                str(tmp_path / "devices.jsonl"),
+                "--minutes",
+                "0.3",
+                "--speed",
+                "300",
+            )
         )
         assert counts["accepted"] >= 3
         assert counts["conflict"] == counts["quarantined"] == 0

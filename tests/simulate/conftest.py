@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import orjson
 import pytest
-from aiohttp import web
+from aiohttp import BasicAuth, web
 
 from fieldsvc.simulate.town import Town
 
@@ -63,11 +63,16 @@ class FakeService:
         self.sheets: dict[str, dict[str, Any]] = {}
         self.no_run_answers = 0
         self.sheet_answers: list[int] = []
+        self.fixes: list[tuple[str, float]] = []
+        self.positions: list[tuple[str, str, str, bytes]] = []
         self.url = ""
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2 * 1024 * 1024)
         app.router.add_post("/v1/events", self.events)
+        app.router.add_post("/v1/positions", self.page_positions)
+        app.router.add_post("/owntracks", self.owntracks)
+        app.router.add_route("*", "/osmand/{token}", self.osmand)
         app.router.add_get("/v1/runs/current", self.current)
         app.router.add_get("/v1/runs/{run_id}/sheet", self.sheet)
         return app
@@ -97,6 +102,35 @@ class FakeService:
         same = all(known.get(key) == event.get(key) for key in ("type", "subject", "time", "data"))
         status = "accepted" if self.copies[event["id"]] == 1 else "duplicate" if same else "conflict"
         return {"id": event["id"], "status": status, "warnings": [], "located": {"method": "stop", "stop_id": "x"}}
+
+    async def page_positions(self, request: web.Request) -> web.Response:
+        """Note the fixes of a batch as (token, fixed_at)."""
+        raw = await request.read()
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        found = [datetime.fromisoformat(each["fixed_at"]).timestamp() for each in orjson.loads(raw)["fixes"]]
+        self.positions.append(("page", request.method, request.path_qs, raw))
+        self.fixes += [(token, at) for at in found]
+        return self.answer({"taken": len(found), "duplicate": 0, "late": 0, "off_duty_discarded": 0, "thinned": 0})
+
+    async def owntracks(self, request: web.Request) -> web.Response:
+        raw = await request.read()
+        body, token = orjson.loads(raw), BasicAuth.decode(request.headers["Authorization"]).password
+        self.positions.append(("owntracks", request.method, request.path_qs, raw))
+        if body["_type"] == "location":
+            self.fixes.append((token, body["tst"]))
+        return self.answer([])
+
+    async def osmand(self, request: web.Request) -> web.Response:
+        raw, token = await request.read(), request.match_info["token"]
+        assert "Authorization" not in request.headers
+        self.positions.append(("osmand", request.method, request.path_qs, raw))
+        if "timestamp" in request.query:
+            seconds = int(request.query["timestamp"])
+            self.fixes.append((token, seconds / 1000 if seconds > 2**31 else seconds))
+        elif raw.startswith(b"{") and "coords" in orjson.loads(raw)["location"]:
+            at = orjson.loads(raw)["location"]["timestamp"]
+            self.fixes.append((token, datetime.fromisoformat(at).timestamp()))
+        return web.Response()
 
     async def current(self, request: web.Request) -> web.Response:
         sheet = self.sheets.get(request.headers.get("Authorization", "").removeprefix("Bearer "))

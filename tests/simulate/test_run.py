@@ -5,9 +5,10 @@ from datetime import datetime
 import orjson
 import pytest
 
+from fieldsvc.simulate.handset import Pace
 from fieldsvc.simulate.ledger import Ledger
+from fieldsvc.simulate.network import back_online_at
 from fieldsvc.simulate.run import BadInput, Device, load_devices, simulate
-from fieldsvc.simulate.shift import Pace, back_online_at
 
 FAST = Pace(
     patience_s=0.02,
@@ -15,8 +16,10 @@ FAST = Pace(
     look_again_s=0.05,
     light_every_s=0.05,
     light_gap_s=(0, 0.1),
+    collect_s=0.01,
     held_s=0.01,
     late_s=(0, 0.1),
+    lost_rate=0,
 )
 
 
@@ -77,7 +80,7 @@ async def test_what_the_phones_say_was_acknowledged_is_what_the_service_stored(s
     assert len(acked) == counts.acked
     assert acked <= set(service.stored)
     assert {line["device"] for line in lines} == {"d-0", "d-1", "d-2"}
-    assert counts.retries >= 3
+    assert counts.retries >= 2  # of three refusals two may meet one upload that is sent twice
 
 
 async def test_a_phone_without_a_run_waits_politely_and_starts_when_there_is_one(service, devices):
@@ -129,9 +132,9 @@ async def test_when_the_minutes_are_over_the_phones_upload_what_is_left(service,
     assert seen[-1] == counts
 
 
-async def test_other_apps_are_said_to_be_missing_from_this_version():
-    with pytest.raises(BadInput, match="owntracks is not in this version"):
-        await simulate("http://127.0.0.1:9", [], stop=asyncio.Event(), app="owntracks")
+async def test_an_app_that_does_not_exist_and_a_speed_of_nothing_are_the_users_mistakes():
+    with pytest.raises(BadInput, match="morse is none of cloudevents, owntracks, osmand, traccar"):
+        await simulate("http://127.0.0.1:9", [], stop=asyncio.Event(), app="morse")
     with pytest.raises(BadInput, match="speed"):
         await simulate("http://127.0.0.1:9", [], stop=asyncio.Event(), speed=0)
 

@@ -6,8 +6,11 @@ from collections import Counter
 import pytest
 
 from fieldsvc.simulate.duties import field_events, light_work, new_address, timeline
+from fieldsvc.simulate.gps import Fix
 from fieldsvc.simulate.ids import seeded
-from fieldsvc.simulate.walking import FieldEvent, Fix, dead_zones, distance_m, fixes, walk
+from fieldsvc.simulate.network import dead_zones
+from fieldsvc.simulate.walking import FieldEvent, fixes, walk
+from fieldsvc.simulate.way import distance_m
 
 START = 1_795_248_000.0
 PAYLOADS = {
@@ -125,16 +128,6 @@ def test_the_run_starts_first_ends_last_and_every_break_is_resumed(sheets):
         assert run[1:-1] in (["run.paused", "run.resumed"], ["run.paused", "run.resumed"] * 2)
 
 
-def test_gps_noise_has_a_sigma_of_about_eight_metres_on_each_axis(sheet):
-    errors = []
-    for seed in range(10):
-        shift = walk(sheet, seed=seed, mode="foot", start_at=START)
-        errors += [(fix.lat - shift.position(fix.at)[0]) * 111_195 for fix in fixes(shift, seed=seed)]
-    assert len(errors) > 500
-    assert abs(statistics.fmean(errors)) < 1
-    assert 7 < statistics.stdev(errors) < 9
-
-
 def test_no_fix_is_taken_in_a_break_and_moving_gives_one_each_thirty_seconds(sheet):
     shift = walk(sheet, seed=1, mode="foot", start_at=START)
     taken = [fix.at for fix in fixes(shift, seed=1)]
@@ -144,20 +137,32 @@ def test_no_fix_is_taken_in_a_break_and_moving_gives_one_each_thirty_seconds(she
     assert min(gaps) == pytest.approx(30)
 
 
-def test_stops_are_visited_in_order_some_plain_ones_are_skipped_and_plain_dwell_is_one_to_forty_seconds(sheets):
-    visited = planned = 0
+def test_stops_are_visited_once_mostly_in_order_and_every_task_is_done(sheets):
+    visited = planned = backwards = 0
     for seed in range(10):
         for sheet in sheets:
             shift = walk(sheet, seed=seed, mode=sheet["mode"], start_at=START)
             numbers = [visit.stop["sequence"] for visit in shift.visits]
-            assert numbers == sorted(numbers)
+            assert len(set(numbers)) == len(numbers)
+            backwards += sum(b < a for a, b in itertools.pairwise(numbers))
             planned, visited = planned + len(sheet["stops"]), visited + len(numbers)
-            plain = [visit.leave_at - visit.arrive_at for visit in shift.visits if not visit.stop["tasks"]]
-            assert min(plain) >= 1
-            assert max(plain) <= 40.001
             served = {visit.stop["stop_id"] for visit in shift.visits}
             assert all(stop["stop_id"] in served for stop in sheet["stops"] if stop["tasks"])
     assert 0.005 < 1 - visited / planned < 0.05
+    assert 0.005 < backwards / visited < 0.06
+
+
+def test_a_plain_door_takes_one_to_forty_seconds_unless_there_is_a_chat(sheets):
+    plain = [
+        visit.leave_at - visit.arrive_at
+        for seed in range(10)
+        for sheet in sheets
+        for visit in walk(sheet, seed=seed, mode=sheet["mode"], start_at=START).visits
+        if not visit.stop["tasks"]
+    ]
+    assert min(plain) >= 1
+    assert max(plain) <= 40 + 150
+    assert 0.01 < sum(dwell > 40.001 for dwell in plain) / len(plain) < 0.07
 
 
 def test_a_van_is_faster_than_a_bike_and_a_bike_faster_than_a_walk(sheet):
