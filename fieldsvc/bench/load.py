@@ -6,52 +6,92 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+BATCH, JSON = "application/cloudevents-batch+json", "application/json"
+
 
 @dataclass(slots=True)
 class Load:
-    """What a run of requests gave: seconds each, and the answers that were not 200."""
+    """What a run of requests gave: seconds each, when each was answered, and the answers that were not 200."""
 
     seconds: list[float] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
     wall_s: float = 0.0
+    answered_at: dict[int, float] = field(default_factory=dict)
 
     def percentile_ms(self, share: float) -> float:
         """Return a percentile of the answer times."""
-        ordered = sorted(self.seconds)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+        return 1000 * percentile(self.seconds, share)
 
 
-async def send_all(url: str, token: str, bodies: Sequence[bytes], *, connections: int) -> Load:
-    """Send every body once, closed loop, over so many connections. ValueError for an address that is not loopback."""
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that so large a share of the others does not exceed; 0 for none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def post(path: str, token: str, body: bytes, *, media_type: str = BATCH) -> bytes:
+    """Write a whole POST request of a device."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def send_all(url: str, requests: Sequence[bytes], *, connections: int, per_s: float | None = None) -> Load:
+    """Send every request once over so many connections: as fast as they are answered, or `per_s` requests a second.
+
+    `answered_at` is by the request's place in the list, on the clock of `time.perf_counter`. ValueError for an address
+    that is not loopback.
+    """
     parts = urlsplit(url)
     if parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ValueError("a benchmark sends to this machine only")
-    head = (
-        f"POST /v1/events HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
-        "Content-Type: application/cloudevents-batch+json\r\nContent-Length: "
-    ).encode()
-    load, todo = Load(), iter(bodies)
+    load, todo = Load(), enumerate(requests)
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for _ in range(connections):
-            group.create_task(_worker(str(parts.hostname), parts.port or 80, head, todo, load))
+        for _ in range(min(connections, len(requests))):
+            worker = _Worker(str(parts.hostname), parts.port or 80, todo, load, began, per_s)
+            group.create_task(worker.run())
     load.wall_s = time.perf_counter() - began
     return load
 
 
-async def _worker(host: str, port: int, head: bytes, todo: Iterator[bytes], load: Load) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        for body in todo:
-            began = time.perf_counter()
-            writer.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
-            answer = await reader.readuntil(b"\r\n\r\n")
-            length = int(answer.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-            await reader.readexactly(length)
-            load.seconds.append(time.perf_counter() - began)
-            status = int(answer[9:12])
-            if status != 200:
-                load.failed.append(status)
-    finally:
-        writer.close()
-        await writer.wait_closed()
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """One connection that takes the next request whenever the last was answered."""
+
+    host: str
+    port: int
+    todo: Iterator[tuple[int, bytes]]
+    load: Load
+    began: float
+    per_s: float | None
+
+    async def run(self) -> None:
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        try:
+            for number, request in self.todo:
+                await self._wait_for_turn(number)
+                began = time.perf_counter()
+                writer.write(request)
+                status = await _answer(reader)
+                ended = time.perf_counter()
+                self.load.seconds.append(ended - began)
+                self.load.answered_at[number] = ended
+                if status != 200:
+                    self.load.failed.append(status)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    async def _wait_for_turn(self, number: int) -> None:
+        if self.per_s is not None:
+            await asyncio.sleep(max(0.0, self.began + number / self.per_s - time.perf_counter()))
+
+
+async def _answer(reader: asyncio.StreamReader) -> int:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+    await reader.readexactly(length)
+    return int(head[9:12])

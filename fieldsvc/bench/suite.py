@@ -1,0 +1,25 @@
+"""The benchmarks by name, for the command line."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Protocol
+
+from fieldsvc.bench import ingest, live, publish
+from fieldsvc.bench.lines import Show
+
+
+class Bench(Protocol):
+    """Measures `cycles` times and shows its lines; `full` takes longer, for a quieter figure."""
+
+    def __call__(self, *, cycles: int, full: bool, show: Show) -> Awaitable[None]: ...
+
+
+BENCHES: Mapping[str, Bench] = {"ingest": ingest.run, "publish": publish.run, "live": live.run}
+
+
+async def run(what: str, *, cycles: int, full: bool, show: Show) -> None:
+    """Run one benchmark, or `all` of them one after the other."""
+    if what in {"ingest", "all"}:
+        ingest.need_baseline()
+    for name, bench in BENCHES.items():
+        if what in {name, "all"}:
+            await bench(cycles=cycles, full=full, show=show)
