@@ -36,3 +36,7 @@ order by raised_at, id;
 select id, kind, run, site, carrier, stop_id, raised_at, acknowledged_at, acknowledged_by, event
 from alarm where acknowledged_at is null and ($1::text is null or site = $1)
 order by raised_at, id;
+
+-- name: forget_before
+-- Forget the alarms that somebody took before a day; an open one stays, and the event of each is in the journal.
+delete from alarm where acknowledged_at < $1::date;

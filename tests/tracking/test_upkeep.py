@@ -27,6 +27,16 @@ async def test_progress_and_the_newest_of_runs_are_gone_after_sixty_days(street:
     assert (await street.moments(), await street.state()) == ([], None)
 
 
+async def test_a_settled_alarm_is_gone_after_sixty_days_and_an_open_one_stays(street: Street) -> None:
+    row = "insert into alarm values ($1, 'sos', null, null, 'Ada', null, gen_random_uuid(), $2, $3, null, $2)"
+    async with street.database.acquire() as connection:
+        await connection.execute(row, "settled", EIGHT, EIGHT)
+        await connection.execute(row, "open", EIGHT, None)
+    for days, left in ((59, ["open", "settled"]), (60, ["open"])):
+        await _upkeep(street, EIGHT + timedelta(days=days))
+        assert [found["id"] for found in await street.fetch("select id from alarm order by id")] == left
+
+
 async def test_days_of_progress_are_there_eight_back_and_eight_ahead(street: Street) -> None:
     now = datetime.now(UTC) + timedelta(days=40)
     assert await _upkeep(street, now) > 0
