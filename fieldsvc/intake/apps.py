@@ -15,6 +15,7 @@ import orjson
 from fieldsvc.intake.accept import Caller, Intake, Upload, accept
 from fieldsvc.intake.formats.phone import Alarm, Decoded, Fault, refused
 from fieldsvc.intake.json import Unfit, canonical
+from fieldsvc.intake.positions import track
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.journal.submission import Rejected, Submission
 from fieldsvc.logs import get_logger
@@ -53,11 +54,12 @@ async def take(apps: Apps, device: Device, decoded: Decoded, *, received_at: dat
     Unavailable, TooMany, or what the database raises when it is away: the phone sends again, and nothing counts twice.
     """
     statuses = await _raise_alarms(apps.intake, device, decoded.alarms, received_at=received_at)
-    fixes = Taken()
+    fixes, faults = Taken(), decoded.faults
     if decoded.fixes:
-        fixes = await apps.tracker.take(device, decoded.fixes, received_at=received_at)
-    await _keep_aside(apps.intake, device, decoded.faults, received_at=received_at)
-    return Settled(fixes, tuple(statuses), tuple(fault.reason for fault in decoded.faults))
+        fixes, failed = await track(apps.tracker, device, decoded.fixes, received_at=received_at)
+        faults += failed
+    await _keep_aside(apps.intake, device, faults, received_at=received_at)
+    return Settled(fixes, tuple(statuses), tuple(fault.reason for fault in faults))
 
 
 def too_large(app: str) -> Decoded:

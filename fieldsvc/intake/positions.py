@@ -1,16 +1,22 @@
 """The story of a fix, from an upload to its answer: told apart, its time corrected, matched by tracking, and forgotten."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
+import orjson
+
+from fieldsvc.errors import FieldsvcError
 from fieldsvc.intake import clocks
 from fieldsvc.intake.formats.phone import Fault
 from fieldsvc.intake.formats.positions import decode
 from fieldsvc.journal.submission import Rejected, Submission
 from fieldsvc.journal.writer import Writer
 from fieldsvc.logs import get_logger
+from fieldsvc.store.database import is_unreachable
 from fieldsvc.store.device import Device
-from fieldsvc.tracking.tracker import Tracker
+from fieldsvc.tracking.tracker import Taken, Tracker
+from geo import Fix
 
 log = get_logger()
 
@@ -39,10 +45,29 @@ async def take_positions(tracker: Tracker, writer: Writer, upload: PositionsUplo
         replace(fix, fixed_at=clocks.read(fix.fixed_at, sent_at=upload.sent_at, received_at=at).occurred_at)
         for fix in found.fixes
     ]
-    taken = await tracker.take(upload.device, fixes, received_at=at)
-    if found.faults:
-        await _keep_aside(writer, upload, found.faults)
-    return {**asdict(taken), "quarantined": len(found.faults)}
+    taken, failed = await track(tracker, upload.device, fixes, received_at=at)
+    faults = (*found.faults, *failed)
+    if faults:
+        await _keep_aside(writer, upload, faults)
+    return {**asdict(taken), "quarantined": len(faults)}
+
+
+async def track(
+    tracker: Tracker, device: Device, fixes: Sequence[Fix], *, received_at: datetime
+) -> tuple[Taken, tuple[Fault, ...]]:
+    """Let tracking take fixes; a fault of ours in it becomes one entry of quarantine, for no phone may be stuck on it.
+
+    What is raised asks for the whole upload again: nothing could be committed.
+    """
+    try:
+        return await tracker.take(device, fixes, received_at=received_at), ()
+    except (FieldsvcError, TimeoutError):
+        raise
+    except Exception as error:
+        if is_unreachable(error):
+            raise
+        log.exception("fixes.failed", count=len(fixes))
+        return Taken(), (Fault("intake_failed", orjson.dumps({"fixes": len(fixes)})),)
 
 
 async def _keep_aside(writer: Writer, upload: PositionsUpload, faults: tuple[Fault, ...]) -> None:
