@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +70,7 @@ from sql import migrations
 log = get_logger()
 ROLES = frozenset({"intake", "publish", "web"})
 DISPATCHER_STOPS_S = 5.0
+CANCELLED_TIMES, CANCEL_AGAIN_S = 10, 0.5
 Jobs = dict[str, Callable[[], Awaitable[None]]]
 
 
@@ -116,8 +117,8 @@ async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]
         yield platform
     finally:
         platform.writer.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(writing, settings.shutdown_timeout_s)
+        await asyncio.wait([writing], timeout=settings.shutdown_timeout_s)
+        await _ended([writing])
         await database.close()
 
 
@@ -246,7 +247,8 @@ def _add_publishing(app: web.Application, platform: Platform, jobs: Jobs) -> Non
 
     async def in_good_order(_app: web.Application) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(dispatcher.stop(), DISPATCHER_STOPS_S)
+            async with asyncio.timeout(DISPATCHER_STOPS_S):
+                await dispatcher.stop()
 
     app.on_shutdown.append(in_good_order)
 
@@ -267,9 +269,19 @@ async def _supervised(jobs: Mapping[str, Callable[[], Awaitable[None]]]) -> Asyn
     try:
         yield
     finally:
-        for task in reversed(running):
+        await _ended(running)
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: a fault or a wake-up of the same moment can swallow a cancellation."""
+    left = {task for task in tasks if not task.done()}
+    for _ in range(CANCELLED_TIMES):
+        if not left:
+            return
+        for task in left:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        _done, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+    log.error("job.stuck", type=", ".join(sorted(task.get_name() for task in left)))
 
 
 async def _running(jobs: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:

@@ -269,7 +269,8 @@ async def _new_days(platform: Platform, town: Town, kept: Kept, stop: asyncio.Ev
     day = platform.runs.today()
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), NEW_DAY_CHECK_S)
+            async with asyncio.timeout(NEW_DAY_CHECK_S):
+                await stop.wait()
         if platform.runs.today() != day:
             with contextlib.suppress(FieldsvcError):
                 await _load_day(platform, town, kept, day=platform.runs.today())

@@ -158,7 +158,8 @@ class Tail:
         if since is not None and self.version != since:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._moved.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._moved.wait()
 
     async def recent(self, shard: int, position: Position, *, limit: int) -> list[Row]:
         """Return public rows behind a position: from memory when they are there, else from the database."""
@@ -190,7 +191,10 @@ class Tail:
                     await connection.execute(f"notify {CHANNEL}")
                     await asyncio.sleep(COALESCE_S)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._poke.wait(), POLL_S)
+                    async with asyncio.timeout(
+                        POLL_S
+                    ):  # and no wait_for, which can swallow a cancellation (Python 3.11)
+                        await self._poke.wait()
                 self._poke.clear()
         finally:
             connection.terminate()

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: a bounded pool, and the migrations."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,7 +8,7 @@ import asyncpg
 
 from sql import migrations
 
-ACQUIRE_TIMEOUT_S = 10.0
+ACQUIRE_TIMEOUT_S, CLOSES_WITHIN_S = 10.0, 5.0
 # The driver's InternalClientError is what a session says that was ended in the middle of a COPY.
 _BROKEN = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _NOT_NOW = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
@@ -39,8 +40,12 @@ class Database:
             yield connection  # type: ignore[misc]  # the proxy has the connection's methods
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self.pool.close()
+        """Close every connection; one that is still in use after five seconds is cut."""
+        try:
+            async with asyncio.timeout(CLOSES_WITHIN_S):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
 
 
 def is_unreachable(error: Exception) -> bool:

@@ -254,14 +254,16 @@ class Board:
 
     async def _wait_until_ready(self) -> None:
         try:
-            await asyncio.wait_for(self._ready.wait(), READY_WITHIN_S)
+            async with asyncio.timeout(READY_WITHIN_S):
+                await self._ready.wait()
         except TimeoutError:
             raise Unavailable(retry_after_s=RETRY_S) from None
 
     async def _wait(self, seq: int) -> None:
         if seq == self.seq and not self._closing:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), self._every_s)
+                async with asyncio.timeout(self._every_s):
+                    await self._moved.wait()
 
     def _wake(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
