@@ -54,6 +54,11 @@ class Caller:
     device: Device | None = None
     site: str | None = None
 
+    @property
+    def own_site(self) -> str | None:
+        """The site that the caller belongs to; none for whoever belongs to all."""
+        return self.device.site if self.device is not None else self.site
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -133,7 +138,8 @@ async def _ready(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming, 
         sent.time, sent_at=upload.sent_at, received_at=upload.received_at, unreadable=upload.clock_unreadable
     )
     _refuse_if_lost(upload.caller.device, reading.occurred_at)
-    plan = await _plan(intake, upload.caller, sent, known, reading.occurred_at)
+    known = await _of_own_site(intake, upload.caller, known)
+    plan = await _plan(intake, upload.caller, known, reading.occurred_at)
     place = _locate(intake.locator, known, plan, reading.occurred_at)
     known = _fill(known, plan, place, device=upload.caller.device)
     placement = await _place_address(intake.placer, known, plan)
@@ -152,8 +158,8 @@ async def _ready(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming, 
         content_hmac=intake.vault.content_hmac(sent.content),
         actor=upload.caller.actor,
         raw=sent.raw,
-        site=(device.site if device else upload.caller.site) or (plan.site if plan else None),
-        run=sent.run or (plan.run_id if plan else None),
+        site=upload.caller.own_site or (plan.site if plan else None),
+        run=known.sent.run or (plan.run_id if plan else None),
         located=_on_the_line(place.located, known.event_type),
         placement=placement,
         warnings=(*(("clock_suspect",) if reading.suspect else ()), *place.warnings),
@@ -204,14 +210,25 @@ def _refuse_if_lost(device: Device | None, occurred_at: datetime) -> None:
         raise Refused("device_lost")
 
 
-async def _plan(intake: Intake, caller: Caller, sent: Sent, known: Known, at: datetime) -> RunPlan | None:
-    """Find the run: the one named, if it is of the device's own site; else the one its carrier walks on that day."""
-    named = sent.run or known.data.get("run_id")
-    if named:
-        plan = await intake.rounds.run_plan(str(named))
-        if plan is not None and (caller.device is None or plan.site == caller.device.site):
-            return plan
-    return await intake.rounds.run_plan(caller.device, now=at) if caller.device is not None else None
+async def _of_own_site(intake: Intake, caller: Caller, known: Known) -> Known:
+    """Let nobody speak of a run of another site: what is about the run is refused, elsewhere its name is left out."""
+    names = {known.sent.run, known.data.get("run_id")} - {None}
+    plans = [await intake.rounds.run_plan(str(name)) for name in names] if caller.own_site is not None else []
+    if all(plan is None or plan.site == caller.own_site for plan in plans):
+        return known
+    if known.handler.subject.startswith("run/"):
+        raise Refused("not_allowed")
+    left = {name: value for name, value in known.data.items() if name != "run_id"}
+    return replace(known, sent=replace(known.sent, run=None), data=left)
+
+
+async def _plan(intake: Intake, caller: Caller, known: Known, at: datetime) -> RunPlan | None:
+    """Find the run: the one named, if there is one; else the one that the device's carrier walks on that day."""
+    named = known.sent.run or known.data.get("run_id")
+    plan = await intake.rounds.run_plan(str(named)) if named else None
+    if plan is not None or caller.device is None:
+        return plan
+    return await intake.rounds.run_plan(caller.device, now=at)
 
 
 def _locate(locator: Locator, known: Known, plan: RunPlan | None, at: datetime) -> Place:

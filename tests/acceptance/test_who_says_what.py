@@ -91,3 +91,36 @@ def test_metrics_are_for_this_machine_and_for_the_operator(world: World) -> None
     assert world.service.ask("GET", "/metrics", headers=from_elsewhere).status == 401
     assert world.operator.ask("GET", "/metrics", headers=from_elsewhere).status == 200
     assert world.shop.ask("GET", "/metrics", headers=from_elsewhere).status == 403
+
+
+def test_nobody_moves_the_duty_of_a_run_of_another_site(world: World) -> None:
+    foreign = world.run_id  # of site-pantin; the stranger's phone is of the town
+    before = _duty(world)
+    strangers = session_of(world, "supervisor", world.town.carriers[0].site)
+    for runid in (foreign, None, f"run-{world.day}-{world.town.carriers[0].round_id}"):
+        event = field_event("run.paused", {"run_id": foreign}, runid=runid)
+        (by_phone,) = world.stranger.send(event)
+        (by_person,) = post_as(world, strangers, {**event, "id": field_event("x", {})["id"]}).json()["results"]
+        assert (by_phone["reason"], by_person["reason"]) == ("not_allowed", "not_allowed")
+    assert _duty(world) == before
+
+
+def test_an_event_that_names_a_run_of_another_site_is_taken_without_it(world: World) -> None:
+    data = {"item_id": fresh("RK"), "to": "mailbox", "stop_id": "st-118"}
+    (result,) = world.stranger.send(field_event("item.delivered", data, runid=world.run_id))
+    assert result["status"] == "accepted"
+    assert result["located"]["run_id"] != world.run_id
+    (kept,) = _rows(world, "select distinct run from event where id = $1", result["id"])
+    assert kept["run"] != world.run_id
+
+
+def _duty(world: World) -> list[Any]:
+    return [row["body"] for row in _rows(world, "select body from state where subject = $1", f"run/{world.run_id}")]
+
+
+def _rows(world: World, statement: str, *args: Any) -> list[Any]:
+    async def read() -> list[Any]:
+        async with world.service.platform.database.acquire() as connection:
+            return list(await connection.fetch(statement, *args))
+
+    return world.service.call(read())
