@@ -7,6 +7,7 @@ import pytest
 import structlog.testing
 
 from fieldsvc import app
+from fieldsvc.journal.reader import Tail
 
 
 async def _stubborn(times: int) -> None:
@@ -46,3 +47,21 @@ async def test_a_connection_that_is_never_given_back_does_not_hold_the_process(d
         await database.close()
     with pytest.raises(asyncpg.InterfaceError):
         await connection.execute("select 1")
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_follower_of_the_tail_that_is_woken_and_cancelled_at_once_ends(turns: int) -> None:
+    tail = Tail(None, None)  # type: ignore[arg-type]
+
+    async def follow() -> None:
+        while True:
+            await tail.wait(timeout_s=60)
+
+    task = asyncio.create_task(follow())
+    await asyncio.sleep(0.01)
+    tail._announce()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()
