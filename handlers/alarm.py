@@ -1,14 +1,31 @@
 """Alarms: a carrier asks for help, and somebody says that they have it. Taken at any time, on duty or not, with the place."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from handlers.base import Handler
 from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Id, Located, Note, Payload, PublicData, Text
-from handlers.story import CARRIER, Decision, Event, EventType, Fact, Said, State, Tale, Write, public, shown, titled
+from handlers.story import (
+    CARRIER,
+    Decision,
+    Event,
+    EventType,
+    Fact,
+    Refused,
+    Said,
+    State,
+    Tale,
+    Write,
+    located,
+    public,
+    shown,
+    titled,
+)
+
+_ANY_SITE = frozenset({"operator", "server"})
 
 
 class Raised(Payload):
@@ -67,38 +84,89 @@ class Alarms(Handler):
     publishes = (*public(RaisedFact, RAISED), *public(AcknowledgedFact, ACKNOWLEDGED))
 
     def kept(self, event_type: str, subject: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Keep with the fact the site and the person that its envelope names."""
-        return {**super().kept(event_type, subject, data), "_site": data.get("_site"), "_by": data.get("_by")}
+        """Keep with the fact the site and the person that its envelope names, and whether it has a place."""
+        more = {"_site": data.get("_site"), "_by": data.get("_by")}
+        return {**super().kept(event_type, subject, data), **more, "_placed": data.get("fix") is not None}
 
     def decide(self, state: State, event: Event, now: datetime) -> Decision:
         """Decide as every service does, with what the envelope knows: whose site it is, and who acknowledges."""
         by = event.actor.entered_by or event.data.get("acknowledged_by") or event.actor.kind
-        return super().decide(state, replace(event, data={**event.data, "_site": event.site, "_by": by}), now)
+        known = replace(event, data={**event.data, "_site": event.site, "_by": by})
+        return super().decide(replace(state, body=_thinned(state.body, self.facts_kept)), known, now)
 
     def tell(self, facts: Sequence[Fact], new: Fact, now: datetime) -> Tale:
-        """Say each raise, and the first acknowledgement once there is a raise; clocks differ, so either may seem earlier."""
-        del new, now
-        raised = next((fact for fact in facts if fact.type == RAISED.name), None)
-        taken = next((fact for fact in facts if fact.type == ACKNOWLEDGED.name), None)
-        state = None if raised is None else "open" if taken is None else "acknowledged"
-        writes = [] if raised is None else [Write("alarm.save", _row(raised, taken))]
-        return Tale(list(_said(facts, taken if raised else None)), {"state": state}, writes=writes)
+        """Say an alarm once, when it was first raised and where it was last, and the first acknowledgement of its site.
+
+        Clocks differ, so either may seem earlier. Refused `not_allowed`: raised again from another site or by another
+        carrier, or acknowledged from another site.
+        """
+        del now
+        _check(facts, new)
+        known = _read(facts)
+        if known is None:
+            return Tale([], {"state": None})
+        raised, taken = known.raised, known.taken
+        said = [Said(raised, raised.type, {**shown(RaisedFact, raised), **located(known.placed)})]
+        said += [Said(taken, taken.type, shown(AcknowledgedFact, taken))] if taken is not None else []
+        state = "open" if taken is None else "acknowledged"
+        return Tale(said, {"state": state}, writes=[Write("alarm.save", _row(known))])
 
 
-def _said(facts: Sequence[Fact], taken: Fact | None) -> Iterator[Said]:
-    for fact in facts:
-        if fact.type == RAISED.name:
-            yield Said(fact, fact.type, shown(RaisedFact, fact))
-        elif fact is taken:
-            yield Said(fact, fact.type, shown(AcknowledgedFact, fact))
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The facts that an alarm is told from: the first raise, the one with the newest place, the first with a name."""
+
+    raised: Fact
+    placed: Fact
+    named: Fact
+    taken: Fact | None
 
 
-def _row(raised: Fact, taken: Fact | None) -> tuple[Any, ...]:
-    """Write the alarm as the screens need it; its place stays sealed in the journal, under the event's id."""
-    data, stop_id = raised.data, (raised.located or {}).get("stop_id")
-    head = data["alarm_id"], data["kind"], data.get("run_id") or raised.run, data["_site"], data.get("carrier"), stop_id
+def _read(facts: Sequence[Fact]) -> _Known | None:
+    """Read what is known of an alarm that somebody raised; of acknowledgements the first that counts."""
+    raises = [fact for fact in facts if fact.type == RAISED.name]
+    if not raises:
+        return None
+    first, site = raises[0], raises[0].data["_site"]
+    placed = next((fact for fact in reversed(raises) if fact.data.get("_placed")), first)
+    named = next((fact for fact in raises if fact.data.get("carrier")), first)
+    taken = (fact for fact in facts if fact.type == ACKNOWLEDGED.name and _may_take(fact, site))
+    return _Known(first, placed, named, next(taken, None))
+
+
+def _check(facts: Sequence[Fact], new: Fact) -> None:
+    """Refuse what would take an alarm away from its carrier or from those who watch over its site."""
+    known = _read([fact for fact in facts if fact.id != new.id])
+    if known is None:
+        return
+    site, carriers = known.raised.data["_site"], {known.named.data.get("carrier"), new.data.get("carrier")}
+    is_elsewhere = new.type == RAISED.name and (new.data["_site"] != site or len(carriers - {None}) > 1)
+    if is_elsewhere or (new.type == ACKNOWLEDGED.name and not _may_take(new, site)):
+        raise Refused("not_allowed")
+
+
+def _may_take(fact: Fact, site: str | None) -> bool:
+    return fact.by in _ANY_SITE or fact.data["_site"] in (None, site)
+
+
+def _thinned(body: Mapping[str, Any] | None, most: int) -> Mapping[str, Any] | None:
+    """Make room for one more fact: the oldest goes, but never one of those that the alarm is told from."""
+    if body is None or len(body["facts"]) < most:
+        return body
+    known = _read([Fact(*row) for row in body["facts"]])
+    kept = {fact.id for fact in (known.raised, known.placed, known.named, known.taken) if fact} if known else set()
+    gone = next(number for number, row in enumerate(body["facts"]) if row[1] not in kept)
+    return {**body, "facts": [*body["facts"][:gone], *body["facts"][gone + 1 :]]}
+
+
+def _row(known: _Known) -> tuple[Any, ...]:
+    """Write the alarm as the screens need it; its place stays sealed in the journal, under its event's id."""
+    data, taken = known.raised.data, known.taken
+    run, carrier = data.get("run_id") or known.raised.run, known.named.data.get("carrier")
+    stop_id = (known.placed.located or {}).get("stop_id")
     taken_by = (taken.occurred_at, taken.data["_by"]) if taken is not None else (None, None)
-    return (*head, UUID(raised.id), raised.occurred_at, *taken_by)
+    head = data["alarm_id"], data["kind"], run, data["_site"], carrier, stop_id
+    return (*head, UUID(known.placed.id), known.raised.occurred_at, *taken_by)
 
 
 HANDLER = Alarms()

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from fieldsvc.intake.accept import Caller, Intake, Upload, accept
+from fieldsvc.intake.formats.osmand import APP, SAME_ALARM_S
 from fieldsvc.intake.formats.phone import Alarm, Decoded, Fault, refused
 from fieldsvc.intake.json import Unfit, canonical
 from fieldsvc.intake.positions import track
@@ -28,6 +29,7 @@ from handlers.story import Actor
 log = get_logger()
 _RAISED = wire_type("alarm.raised")
 _JSON = "application/cloudevents-batch+json"
+MOST_ALARMS = 10  # of one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ async def take(apps: Apps, device: Device, decoded: Decoded, *, received_at: dat
 
     Unavailable, TooMany, or what the database raises when it is away: the phone sends again, and nothing counts twice.
     """
-    statuses = await _raise_alarms(apps.intake, device, decoded.alarms, received_at=received_at)
-    fixes, faults = Taken(), decoded.faults
+    alarms, rest = _most_telling(apps.intake, device, decoded.alarms, received_at=received_at)
+    statuses = await _raise_alarms(apps.intake, device, alarms, received_at=received_at)
+    fixes, faults = Taken(), decoded.faults + rest
     if decoded.fixes:
         fixes, failed = await track(apps.tracker, device, decoded.fixes, received_at=received_at)
         faults += failed
@@ -79,8 +82,35 @@ def event_id(vault: Vault, device_id: str, alarm: Alarm) -> UUID:
     """
     said_at = format_time(alarm.said_at) if alarm.said_at is not None else None
     digest = vault.content_hmac(canonical([device_id, _RAISED, alarm.kind, said_at]) + b"\x00" + alarm.content)
+    return _uuid8(digest)
+
+
+def alarm_id(vault: Vault, device: Device, alarm: Alarm, *, received_at: datetime) -> UUID:
+    """Name the alarm that an app's event belongs to: one for each device, carrier, kind and ten minutes of its time.
+
+    An app goes on while the button is held, each time with another time and place; further events are the same alarm.
+    """
+    slot = int((alarm.said_at or received_at).timestamp()) // SAME_ALARM_S
+    return _uuid8(vault.content_hmac(canonical(["alarm", device.id, device.site, device.carrier, alarm.kind, slot])))
+
+
+def _uuid8(digest: bytes) -> UUID:
     bits = int.from_bytes(digest[:16], "big") & ~(0xF << 76) & ~(0b11 << 62)
     return UUID(int=bits | 8 << 76 | 0b10 << 62)
+
+
+def _most_telling(
+    intake: Intake, device: Device, alarms: Sequence[Alarm], *, received_at: datetime
+) -> tuple[list[Alarm], tuple[Fault, ...]]:
+    """Choose at most ten events: the first of each alarm, then further ones, the newest before the older; and the rest."""
+    by_time = sorted(dict.fromkeys(alarms), key=lambda each: each.said_at or received_at)
+    firsts: dict[UUID, Alarm] = {}
+    for each in by_time:
+        firsts.setdefault(alarm_id(intake.vault, device, each, received_at=received_at), each)
+    first = frozenset(firsts.values())
+    chosen = [*reversed(firsts.values()), *(each for each in reversed(by_time) if each not in first)]
+    over = refused(Unfit("out_of_range"), APP, {"alarm": "…"}, known=frozenset({"alarm"})).faults
+    return chosen[:MOST_ALARMS], over if len(chosen) > MOST_ALARMS else ()
 
 
 async def _raise_alarms(intake: Intake, device: Device, alarms: Sequence[Alarm], *, received_at: datetime) -> list[str]:
@@ -89,14 +119,15 @@ async def _raise_alarms(intake: Intake, device: Device, alarms: Sequence[Alarm],
     caller = Caller(Actor("device"), device=device, site=device.site)
     for start in range(0, len(alarms), intake.most_events):
         part = alarms[start : start + intake.most_events]
-        body = orjson.dumps([_event(intake.vault, device, alarm) for alarm in part])
+        body = orjson.dumps([_event(intake.vault, device, alarm, received_at=received_at) for alarm in part])
         answer = await accept(intake, Upload(body, _JSON, None, caller, received_at))
         statuses += [result["status"] for result in answer["results"]]
     return statuses
 
 
-def _event(vault: Vault, device: Device, alarm: Alarm) -> dict[str, Any]:
-    data: dict[str, Any] = {"kind": alarm.kind}
+def _event(vault: Vault, device: Device, alarm: Alarm, *, received_at: datetime) -> dict[str, Any]:
+    name = alarm_id(vault, device, alarm, received_at=received_at)
+    data: dict[str, Any] = {"kind": alarm.kind, "alarm_id": str(name)}
     if alarm.fix is not None:
         accuracy = {"accuracy_m": alarm.fix.accuracy_m} if alarm.fix.accuracy_m is not None else {}
         at = {"fixed_at": format_time(alarm.fix.fixed_at)} if alarm.said_at is not None else {}

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from uuid import UUID
+from urllib.parse import quote, urlencode
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -35,11 +35,17 @@ class Office:
     feed: Caller
     people: dict[str, Headers] = field(default_factory=dict)
 
-    def alarm(self, **said: Any) -> Answer:
+    def change_phone(self, carrier: str = CARRIER, *, site: str = SITE) -> Caller:
+        """Give somebody a phone that has not called yet."""
+        made = enrolment.enrol_device(self.service.platform.database, self.service.url, carrier=carrier, site=site)
+        known = self.service.call(made)
+        return Caller(self.service, known["device_id"], known["token"])
+
+    def alarm(self, *, phone: Caller | None = None, **said: Any) -> Answer:
         """Call for help as Traccar Client does."""
         values = {"id": "1", "lat": EXAMPLE_LAT, "lon": EXAMPLE_LON, "accuracy": 8.0, "alarm": "sos", **said}
         text = urlencode({key: value for key, value in values.items() if value is not None})
-        return self.service.ask("POST", f"/osmand/{self.phone.secret}?{text}", b"")
+        return self.service.ask("POST", f"/osmand/{(phone or self.phone).secret}?{text}", b"")
 
     def alerts(self, who: str, asked: str = "") -> list[dict[str, Any]]:
         answer = self.service.ask("GET", f"/v1/alerts?{asked}", headers=self.people[who])
@@ -127,16 +133,94 @@ def test_an_sos_off_duty_is_on_the_supervisors_screen_with_its_place(office: Off
     assert (alarm["acknowledged_at"], alarm["acknowledged_by"]) == (None, None)
 
 
+SLOT = 600
+
+
+def slot(ago: int = 1) -> int:
+    """The first second of ten whole minutes of the past."""
+    return (int(datetime.now(UTC).timestamp()) // SLOT - ago) * SLOT
+
+
 def test_an_alarm_sent_again_is_the_same_alarm(office: Office) -> None:
-    moment = int(datetime.now(UTC).timestamp()) - 3
-    before = len(office.alerts("supervisor"))
+    phone, before = office.change_phone(), len(office.alerts("supervisor"))
     for _ in range(3):
-        assert office.alarm(timestamp=moment, alarm="fallDown").status == 200
-    assert office.alarm(timestamp=moment, alarm="fallDown", batt=3, id="other").status == 200
+        assert office.alarm(phone=phone, timestamp=slot(), alarm="fallDown").status == 200
+    assert office.alarm(phone=phone, timestamp=slot(), alarm="fallDown", batt=3, id="other").status == 200
     assert len(office.alerts("supervisor")) == before + 1
     assert office.newest()["kind"] == "fall"
-    assert office.alarm(timestamp=moment + 1, alarm="fallDown").status == 200
-    assert len(office.alerts("supervisor")) == before + 2
+
+
+def test_an_alarm_that_is_held_is_one_alarm_with_its_first_time_and_its_newest_place(office: Office) -> None:
+    phone, before, start = office.change_phone(), len(office.alerts("supervisor")), slot()
+    for number in range(20):
+        lon = EXAMPLE_LON + number * 0.0001
+        assert office.alarm(phone=phone, timestamp=start + 30 * number, lon=lon).status == 200
+    assert len(office.alerts("supervisor")) == before + 1
+    alarm = office.newest()
+    assert datetime.fromisoformat(alarm["raised_at"]).timestamp() == start
+    assert alarm["place"]["lon"] == pytest.approx(EXAMPLE_LON + 0.0019)
+    office.alarm(phone=phone, timestamp=start + 300, alarm="fall")
+    office.alarm(phone=phone, timestamp=start - 1)
+    office.alarm(phone=office.change_phone(), timestamp=start)
+    assert len(office.alerts("supervisor")) == before + 4
+
+
+def test_one_request_raises_at_most_ten_alarms_the_newest_and_each_once_first(office: Office) -> None:
+    phone, before, start = office.change_phone(), len(office.alerts("supervisor")), slot(2_000)
+    root = {"device_id": "1", "alarm": "sos,accident,assault,fall"}
+    coords = {"latitude": EXAMPLE_LAT, "longitude": EXAMPLE_LON}
+    sent = [{**root, "location": {"timestamp": (start + SLOT * n) * 1000, "coords": coords}} for n in range(1_000)]
+    answer = office.service.ask("POST", f"/osmand/{phone.secret}", sent, to_json=True)
+    assert (answer.status, answer.body) == (200, b"")
+    assert len(office.alerts("supervisor", "limit=1000")) == before + 10
+
+    async def kept() -> list[Any]:
+        async with office.service.platform.database.acquire() as connection:
+            rows = await connection.fetch("select reason from quarantine where device = $1", phone.name)
+            return [row["reason"] for row in rows]
+
+    assert office.service.call(kept()) == ["out_of_range"]
+
+
+def test_a_supervisor_of_another_site_cannot_take_an_alarm_by_an_event(office: Office) -> None:
+    alarm_id = fresh("a")
+    office.phone.send(field_event("alarm.raised", {"kind": "sos", "alarm_id": alarm_id}))
+    said = field_event("alarm.acknowledged", {"alarm_id": alarm_id})
+    for who, status in (("stranger", "quarantined"), ("supervisor", "accepted")):
+        answer = office.service.ask(
+            "POST", "/v1/events", {**said, "id": str(uuid4())}, headers=office.people[who], to_json=True
+        )
+        (result,) = answer.json()["results"]
+        assert (result["status"], result.get("reason")) == (status, "not_allowed" if status == "quarantined" else None)
+        assert office.named(alarm_id)["state"] == ("open" if status == "quarantined" else "acknowledged")
+
+
+def test_a_phone_of_another_site_or_carrier_cannot_take_an_alarm_away(office: Office) -> None:
+    alarm_id, far = fresh("a"), office.change_phone("Dominique Essai", site=ELSEWHERE)
+    office.phone.send(field_event("alarm.raised", {"kind": "sos", "alarm_id": alarm_id}))
+    before = office.named(alarm_id)
+    for phone in (far, office.change_phone("Dominique Essai"), office.change_phone(site=ELSEWHERE)):
+        for time in (ago(hours=1), ago(seconds=0)):
+            (result,) = phone.send(field_event("alarm.raised", {"kind": "fall", "alarm_id": alarm_id}, time=time))
+            assert (result["status"], result["reason"]) == ("quarantined", "not_allowed")
+    assert office.named(alarm_id) == before
+    assert alarm_id not in [each["id"] for each in office.alerts("stranger")]
+    office.phone.send(field_event("alarm.raised", {"kind": "sos", "alarm_id": alarm_id}, time=ago(hours=1)))
+    assert office.named(alarm_id)["raised_at"] < before["raised_at"]
+
+
+@pytest.mark.parametrize(
+    "limit", ["000000001999999999999999999999", "00001", "1001", "0", "-1", "1.0", "\u0661", "", "1%0A"]
+)
+def test_a_limit_is_one_to_four_digits_in_range_on_every_list(office: Office, limit: str) -> None:
+    for path in ("/v1/alerts", "/v1/runs"):
+        answer = office.service.ask(
+            "GET", f"{path}?limit={quote(limit, safe='%')}", headers=office.people["supervisor"]
+        )
+        assert answer.code == "bad_request"
+    assert office.phone.ask("GET", f"/v1/me/receipts?limit={quote(limit, safe='%')}").code == "bad_request"
+    for good in ("1", "0001", "1000"):
+        assert office.phone.ask("GET", f"/v1/me/receipts?limit={good}").status == 200
 
 
 def test_an_alarm_without_a_place_or_with_a_broken_one_is_raised_all_the_same(office: Office) -> None:
@@ -148,13 +232,12 @@ def test_an_alarm_without_a_place_or_with_a_broken_one_is_raised_all_the_same(of
         {"mock": "true"},
     ):
         before = len(office.alerts("supervisor"))
-        assert office.alarm(**{"alarm": "accident", "driverUniqueId": fresh(), **said}).status == 200
-        if len(office.alerts("supervisor")) == before:  # the same as the one before, within ten minutes
-            assert office.newest()["kind"] == "accident"
-        assert office.newest()["place"] is None
+        assert office.alarm(phone=office.change_phone(), **{"alarm": "accident", **said}).status == 200
+        assert len(office.alerts("supervisor")) == before + 1
+        assert (office.newest()["kind"], office.newest()["place"]) == ("accident", None)
     sent = orjson.dumps({"alarm": "sos", "device_id": "1"})
     more = {"Content-Type": "application/json"}
-    assert office.service.ask("POST", f"/osmand/{office.phone.secret}", sent, headers=more).status == 200
+    assert office.service.ask("POST", f"/osmand/{office.change_phone().secret}", sent, headers=more).status == 200
     assert (office.newest()["kind"], office.newest()["place"]) == ("sos", None)
 
 
@@ -163,7 +246,7 @@ def test_a_devices_own_trouble_is_no_alarm_and_a_name_that_nobody_knows_is_an_so
     for name in ("lowBattery", "overspeed", "geofenceExit", "false", ""):
         assert office.alarm(alarm=name, timestamp=int(datetime.now(UTC).timestamp())).status == 200
     assert len(office.alerts("supervisor")) == before
-    office.alarm(alarm="weiß nicht", timestamp=int(datetime.now(UTC).timestamp()))
+    office.alarm(phone=office.change_phone(), alarm="weiß nicht", timestamp=int(datetime.now(UTC).timestamp()))
     assert len(office.alerts("supervisor")) == before + 1
     assert office.newest()["kind"] == "sos"
 

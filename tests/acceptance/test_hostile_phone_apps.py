@@ -104,6 +104,32 @@ def test_whatever_a_phone_posts_to_osmand_is_answered(still: Phone, body: bytes,
     assert len(still.kept) <= before + 1  # at most one new shape
 
 
+HUGE = b"9" * 401
+
+
+@pytest.mark.parametrize("name", ["lat", "lon", "tst", "acc", "vel", "cog", "alt", "created_at"])
+def test_b05_401_digits_from_owntracks_are_answered(still: Phone, name: str) -> None:
+    taken(still.owntracks(orjson.dumps(location(**{name: "HUGE"})).replace(b'"HUGE"', HUGE)))
+
+
+@pytest.mark.parametrize("name", ["latitude", "longitude", "accuracy", "speed", "heading", "altitude"])
+def test_b05_401_digits_from_traccar_client_are_answered(still: Phone, name: str) -> None:
+    sent = client9()
+    sent["location"]["coords"][name] = "HUGE"
+    body = orjson.dumps(sent).replace(b'"HUGE"', HUGE)
+    taken(still.osmand("", body, method="POST", Content_Type=JSON), b"")
+    taken(still.osmand(f"lat=48.9&lon=2.1&{name}={HUGE.decode()}"), b"")
+
+
+@pytest.mark.parametrize("name", ["lat", "lon", "accuracy_m", "speed_mps", "heading_deg", "battery"])
+def test_b05_401_digits_in_our_own_positions_are_answered(still: Phone, name: str) -> None:
+    fix = {"fixed_at": "2026-11-21T09:42:12Z", "lat": 48.9, "lon": 2.1, name: "HUGE"}
+    body = orjson.dumps({"fixes": [fix]}).replace(b'"HUGE"', HUGE)
+    more = {"Authorization": f"Bearer {still.made['token']}", "Content-Type": JSON}
+    answer = still.service.ask("POST", "/v1/positions", body, headers=more)
+    assert answer.status == 200, answer.body
+
+
 @pytest.mark.parametrize("garbage", ["lat=%zz&lon=%", "%ff%fe=%00", "lat=48.9;lon=2", "&&&", "=", "lat=%00&lon=%00", "timestamp=%f0%9f", "a" * 7_000, "lat=%u0041", "+", "?" * 50, quote("\u202e=x"), "&".join("lat=1" for _ in range(1_000))])  # fmt: skip
 def test_garbage_in_a_query_is_answered(still: Phone, garbage: str) -> None:
     taken(still.osmand(garbage), b"")

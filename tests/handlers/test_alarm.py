@@ -1,5 +1,7 @@
 """Alarms: raised, taken by the first who says so, and the same from any order of arrival."""
 
+from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 from handlers.alarm import ACKNOWLEDGED, HANDLER, RAISED, Acknowledged, Raised
 from handlers.base import validated
 from handlers.fields import PERSONAL, split
-from handlers.story import Actor, Event
+from handlers.story import Actor, Event, Refused
 
 ALARM = {"alarm_id": "a-1", "kind": "sos"}
 TAKEN = {"alarm_id": "a-1"}
@@ -53,7 +55,7 @@ def test_a_raise_is_said_at_once_and_written_for_the_screens(alarm: Any) -> None
 
 
 def test_the_first_to_take_an_alarm_has_it(alarm: Any) -> None:
-    alarm.add("alarm.raised", ALARM, 0)
+    alarm.add("alarm.raised", ALARM, 0, site="pantin")
     first, second = take(alarm, 2, "acc_1"), take(alarm, 3, "acc_2")
     assert [each.type for each in first.public_events] == ["alarm.acknowledged"]
     assert second.public_events == []
@@ -77,13 +79,76 @@ def test_nothing_is_written_or_said_of_an_alarm_that_nobody_raised(alarm: Any) -
     assert alarm.body["now"] == {"state": None}
 
 
-def test_an_alarm_raised_twice_stays_one_with_its_first_place(alarm: Any) -> None:
-    first = alarm.event("alarm.raised", ALARM, 0, site="pantin", located={"stop_id": "st-1"})
-    alarm.take(first)
-    again = alarm.take(alarm.event("alarm.raised", {**ALARM, "kind": "fall"}, 4, site="pantin"))
-    assert row(again)[:2] == ("a-1", "sos")
-    assert (row(again)[5], row(again)[6]) == ("st-1", UUID(str(first.id)))
-    assert [each["kind"] for each in alarm.said("alarm.raised")] == ["sos", "fall"]
+def raise_at(story: Any, minute: float, place: str | None = None, **more: Any) -> Any:
+    placed = {"fix": {"lat": 48.9, "lon": 2.1}} if place else {}
+    data = {**ALARM, "carrier": more.pop("carrier", "Camille"), "kind": more.pop("kind", "sos")}
+    event = story.event("alarm.raised", data, minute, **{"site": "pantin", **more}, located={"stop_id": place})
+    return story.take(replace(event, data={**event.data, **placed}))
+
+
+def test_an_alarm_raised_again_stays_one_with_its_first_time_and_its_newest_place(alarm: Any) -> None:
+    first = row(raise_at(alarm, 0, "st-1"))
+    again = row(raise_at(alarm, 4, "st-2", kind="fall"))
+    assert (again[:2], again[5], again[7]) == (("a-1", "sos"), "st-2", first[7])
+    assert again[6] != first[6]
+    without_place = row(raise_at(alarm, 6))
+    assert without_place == again
+    assert [(each["kind"], each["located"]["stop_id"]) for each in alarm.said("alarm.raised")] == [("sos", "st-2")]
+    assert row(raise_at(alarm, -2, "st-0"))[5:8] == (*again[5:7], first[7] - timedelta(minutes=2))
+    assert len(alarm.said("alarm.raised")) == 1
+
+
+def test_an_alarm_that_is_raised_where_it_was_is_said_once(alarm: Any) -> None:
+    assert [len(raise_at(alarm, minute, "st-1").public_events) for minute in range(4)] == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("minute", [-5, 5])
+def test_nobody_else_can_raise_an_alarm_again_earlier_or_later(alarm: Any, minute: float) -> None:
+    raise_at(alarm, 0, "st-1")
+    body = alarm.body
+    for other in ({"site": "loin"}, {"site": None}, {"carrier": "Dominique"}):
+        with pytest.raises(Refused) as refusal:
+            raise_at(alarm, minute, "st-9", **other)
+        assert refusal.value.code == "not_allowed"
+    assert alarm.body == body
+    assert row(raise_at(alarm, minute, "st-2"))[3:5] == ("pantin", "Camille")
+
+
+def test_a_raise_that_names_nobody_leaves_the_carrier_as_it_was(alarm: Any) -> None:
+    raise_at(alarm, 0)
+    assert row(raise_at(alarm, -5, carrier=None))[4] == "Camille"
+    with pytest.raises(Refused):
+        raise_at(alarm, -6, carrier="Dominique")
+
+
+def test_an_alarm_is_taken_on_its_own_site_and_by_the_operator(new_story: Any) -> None:
+    story = new_story("alarm", "alarm/a-1")
+    raise_at(story, 0)
+    with pytest.raises(Refused) as refusal:
+        story.add("alarm.acknowledged", TAKEN, 1, by="supervisor", site="loin")
+    assert (refusal.value.code, story.body["now"]) == ("not_allowed", {"state": "open"})
+    for by, site in (("operator", "loin"), ("server", "loin"), ("supervisor", "pantin"), ("supervisor", None)):
+        story = new_story("alarm", "alarm/a-1")
+        raise_at(story, 0)
+        assert row(story.add("alarm.acknowledged", TAKEN, 1, by=by, site=site))[9] == by
+
+
+def test_an_acknowledgement_of_another_site_that_came_first_does_not_count(alarm: Any) -> None:
+    alarm.add("alarm.acknowledged", TAKEN, -1, by="supervisor", site="loin")
+    assert row(raise_at(alarm, 0))[8:] == (None, None)
+    assert alarm.body["now"] == {"state": "open"}
+
+
+def test_an_alarm_that_goes_on_keeps_its_first_time_and_who_has_it(alarm: Any) -> None:
+    first = row(raise_at(alarm, 0, "st-1"))
+    take(alarm, 1, "acc_1")
+    for number in range(3 * HANDLER.facts_kept):
+        last = row(raise_at(alarm, 2 + number, "st-2"))
+    assert (last[7], last[9], last[5]) == (first[7], "acc_1", "st-2")
+    assert len(alarm.body["facts"]) == HANDLER.facts_kept
+    assert len(alarm.said("alarm.raised")) == 1
+    with pytest.raises(Refused):
+        raise_at(alarm, -5, site="loin")
 
 
 def test_an_alarm_that_was_taken_on_paper_says_who_took_it(alarm: Any) -> None:

@@ -236,6 +236,39 @@ def test_json_that_cannot_be_taken_says_why(value: Any, reason: str) -> None:
     assert reasons(posted(value)) == [reason]
 
 
+@pytest.mark.parametrize("digits", [309, 401, 4_000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_of_hundreds_of_digits_is_cut_or_not_known_or_out_of_range(digits: int, sign: int) -> None:
+    huge, coords = sign * (10**digits - 1), CLIENT["location"]["coords"]
+    for name, field, known in (
+        ("accuracy", "accuracy_m", 100_000.0 if sign > 0 else None),
+        ("speed", "speed_mps", None),
+        ("heading", "heading_deg", None),
+        ("altitude", "lat", 37.42),
+    ):
+        (fix,) = posted(client(coords={**coords, name: huge})).fixes
+        assert getattr(fix, field) == known
+    for name in ("latitude", "longitude"):
+        sent = {**client(coords={**coords, name: huge}), "alarm": "sos"}
+        found = posted(sent)
+        assert (reasons(found), found.alarms) == (["out_of_range"], posted(sent).alarms)
+        assert [alarm.kind for alarm in found.alarms] == ["sos"]
+    assert reasons(posted(client(timestamp=huge))) == ["bad_time"]
+    for name in ("uuid", "odometer", "battery", "mock", "extras"):
+        assert len(posted(client(**{name: huge})).fixes) == 1
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_of_hundreds_of_digits_in_a_query_is_not_known(sign: str) -> None:
+    huge = sign + "9" * 401
+    for name in ("speed", "speed_mps", "bearing", "heading", "accuracy", "altitude", "hdop", "batt", "id"):
+        (fix,) = asked(f"lat=48.9&lon=2.1&{name}={huge}").fixes
+        assert (fix.accuracy_m, fix.speed_mps, fix.heading_deg) == (None, None, None)
+    for query in (f"lat={huge}&lon=2.1", f"lat=48.9&lon={huge}", f"location=48.9,{huge}"):
+        assert reasons(asked(query)) == ["bad_payload"]
+    assert reasons(asked(f"lat=48.9&lon=2.1&timestamp={huge}")) == ["bad_time"]
+
+
 @pytest.mark.parametrize("broken", [b"{", b'{"location":NaN}', json.dumps(CLIENT).encode("utf-16"), b"[" * 50_000])
 def test_what_is_no_json_says_so(broken: bytes) -> None:
     assert reasons(asked(body=broken, media_type=JSON)) == ["not_json"]
@@ -314,6 +347,13 @@ def test_an_alarm_sent_again_is_the_same_and_one_that_says_no_time_is_the_same_f
     assert posted(client(alarm="sos")).alarms == posted(client(alarm="sos", battery={"level": 0.2})).alarms
     at = [NOW, NOW + timedelta(minutes=2), NOW + timedelta(minutes=20)]
     contents = [decode([("alarm", "sos")], b"", FORM, now=now, zone=PARIS).alarms[0].content for now in at]
+    assert contents[0] == contents[1] != contents[2]
+
+
+def test_an_alarm_whose_time_cannot_be_read_is_the_same_for_ten_minutes_too() -> None:
+    said = [("alarm", "sos"), ("timestamp", "never")]
+    at = [NOW, NOW + timedelta(minutes=2), NOW + timedelta(minutes=20)]
+    contents = [decode(said, b"", FORM, now=now, zone=PARIS).alarms[0].content for now in at]
     assert contents[0] == contents[1] != contents[2]
 
 

@@ -73,6 +73,19 @@ def test_an_accuracy_of_0_or_of_no_number_is_not_known(acc: Any) -> None:
     assert decode(body(acc=acc)).fixes[0].accuracy_m is None
 
 
+@pytest.mark.parametrize("digits", [309, 401, 4_000, 4_001])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_of_any_number_of_digits_is_cut_or_not_known_or_out_of_range(digits: int, sign: int) -> None:
+    huge = b"%s%s" % (b"-" if sign < 0 else b"", b"9" * digits)
+    sent = {name: body(**{name: "HUGE"}).replace(b'"HUGE"', huge) for name in LOCATION}
+    for name in ("vel", "cog", "alt", "vac", "batt", "m", "created_at", "t"):
+        (fix,) = decode(sent[name]).fixes
+        assert fix.lat == LOCATION["lat"]
+    assert decode(sent["acc"]).fixes[0].accuracy_m == (100_000.0 if sign > 0 else None)
+    assert decode(sent["vel"]).fixes[0].speed_mps is None
+    assert [reasons(sent[name]) for name in ("lat", "lon", "tst")] == [["out_of_range"], ["out_of_range"], ["bad_time"]]
+
+
 def test_numbers_may_be_floats() -> None:
     (fix,) = decode(body(acc=12.5, tst=1772444537.5, vel=7.2, cog=359.9)).fixes
     assert (fix.accuracy_m, fix.heading_deg) == (12.5, 359.9)

@@ -59,6 +59,17 @@ def test_numbers_beyond_all_numbers_and_half_characters_are_one_members_fault() 
         assert reasons in ([reason], ["bad_unicode"])
 
 
+@pytest.mark.parametrize(
+    "name", ["lat", "lon", "accuracy_m", "speed_mps", "heading_deg", "battery", "fixed_at", "more"]
+)
+@pytest.mark.parametrize("huge", [b"9" * 401, b"-" + b"9" * 401, b"9" * 4_000, b"9" * 4_001])
+def test_a_number_of_hundreds_of_digits_is_out_of_range_in_every_member(name: str, huge: bytes) -> None:
+    body = orjson.dumps({"fixes": [GOOD, {**GOOD, name: "HUGE"}]}).replace(b'"HUGE"', huge)
+    found = decode(body, "application/json", None)
+    assert len(found.fixes) == 1
+    assert [fault.reason for fault in found.faults] == ["out_of_range"]
+
+
 def test_nothing_of_the_values_is_kept_of_what_is_no_fix() -> None:
     home = {
         "fixed_at": "2026-11-21T22:13:14Z",

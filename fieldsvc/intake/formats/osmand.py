@@ -110,7 +110,7 @@ def _point(values: Mapping[str, str], now: datetime, zone: tzinfo) -> Decoded:
     except Unfit as unfit:
         faults = refused(unfit, APP, values, known=_KNOWN)
     said = [values.get(name) for name in _SAID_IN_ALARM]
-    alarms = _alarms(values.get("alarm"), said_at, fix, content=_content(said, said_time, now))
+    alarms = _alarms(values.get("alarm"), said_at, fix, content=_content(said, said_at, now))
     is_valid = values.get("valid", "true").lower() in ("true", "1", "")
     return faults + _weighed(
         Decoded((fix,) if fix is not None and is_valid else (), alarms),
@@ -191,7 +191,7 @@ def _located(root: Any, location: Any, now: datetime) -> Decoded:
     except Unfit as unfit:
         faults = refused(unfit, APP, member or root, known=_KNOWN_JSON)
     alarm = _json_alarm(member, member.get("extras"), root)
-    content = _content(member.get("uuid") or [said_time, member.get("coords"), alarm], said_time, now)
+    content = _content(member.get("uuid") or [said_time, member.get("coords"), alarm], said_at, now)
     found = Decoded((fix,) if fix is not None else (), _alarms(alarm, said_at, fix, content=content))
     return faults + _weighed(found, is_mock=member.get("mock") is True, member=member, known=_KNOWN_JSON)
 
@@ -231,8 +231,8 @@ def _json_time(said: Any) -> datetime:
     raise Unfit("bad_time")
 
 
-def _content(said: Any, said_time: Any, now: datetime) -> bytes:
-    return text_of([said, None if said_time else int(now.timestamp()) // SAME_ALARM_S])
+def _content(said: Any, said_at: datetime | None, now: datetime) -> bytes:
+    return text_of([said, None if said_at is not None else int(now.timestamp()) // SAME_ALARM_S])
 
 
 def _alarms(said: Any, at: datetime | None, fix: Fix | None, *, content: bytes) -> tuple[Alarm, ...]:

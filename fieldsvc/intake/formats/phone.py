@@ -88,8 +88,9 @@ def number_of(text: str | None) -> float | None:
 
 def positive(value: Any, high: float = MOST_METRES) -> float | None:
     """Return a number above 0, cut at `high`. Apps write 0, -1 or nothing for what they do not know."""
-    found = maybe(value, 0.0, float("inf"))
-    return min(found, high) if found else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        return None
+    return float(min(value, high))  # cut first: an integer of hundreds of digits is no float
 
 
 def place(lat: Any, lon: Any) -> tuple[float, float]:
