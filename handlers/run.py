@@ -134,7 +134,7 @@ class Runs(Handler):
 
 
 def _duty(facts: Sequence[Fact]) -> tuple[dict[str, Any], datetime | None]:
-    """Return duty, state and the intervals in which positions count; and since when the state holds."""
+    """Return duty, state, whether it is a mandate, and the intervals in which positions count; and since when it holds."""
     duty, state, mandate, since = "off", None, False, None
     intervals: list[list[str | None]] = []
     for fact in facts:
@@ -156,7 +156,7 @@ def _duty(facts: Sequence[Fact]) -> tuple[dict[str, Any], datetime | None]:
             intervals[-1][1] = fact.at
         elif duty == "on" and before != "on":
             intervals.append([fact.at, None])
-    return {"duty": duty, "state": state, "intervals": intervals}, since
+    return {"duty": duty, "state": state, "mandate": mandate, "intervals": intervals}, since
 
 
 def _ends_at(facts: Sequence[Fact]) -> datetime | None:

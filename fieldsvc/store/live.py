@@ -32,12 +32,14 @@ class RunNow:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Where a run is by its newest fix."""
+    """Where a run is by its newest fix, and the version of its round by now."""
 
     run_id: str
     through_at: datetime | None
     distance_along_m: float | None
     status: str | None
+    round_id: str | None = None
+    round_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +162,15 @@ def duty_of(state: str, body: bytes | None) -> str | None:
     if state not in ("started", "paused") or body is None:
         return None
     known: dict[str, Any] = orjson.loads(body)
-    duty = known.get("now", {}).get("duty")
+    now = known.get("now", {})
+    mandate = now["mandate"] if "mandate" in now else _last_start_is_a_mandate(known)
+    return now.get("duty") if now.get("duty") in ("on", "paused") and not mandate else None
+
+
+def _last_start_is_a_mandate(known: Mapping[str, Any]) -> bool:
+    """Tell it from the facts, for states that were written before they said so."""
     starts = (row[3].get("duty") for row in reversed(known.get("facts", ())) if row[2] == "run.started")
-    return duty if duty in ("on", "paused") and next(starts, None) != "mandate" else None
+    return next(starts, None) == "mandate"
 
 
 def _run_now(row: asyncpg.Record) -> RunNow:

@@ -54,12 +54,15 @@ class LockedRun:
         self._day = day
 
     async def state(self) -> RunState | None:
-        """Lock the run and read its newest; None as long as nothing is known of it."""
-        row = await self._connection.fetchrow(query("run_state.lock"), self._run_id)
+        """Lock the run and read its newest; None, and the run is locked all the same, as long as nothing is known of it."""
+        row = await self._row()
+        if row is None:
+            await self._connection.execute(query("run_state.lock_unknown"), self._run_id)
+            row = await self._row()  # begun by whoever held it
         return RunState(row["matcher"], row["through_at"], row["distance_along_m"], row["status"]) if row else None
 
     async def begin(self) -> RunState:
-        """Lock a run of which nothing was known."""
+        """Begin to know something of a run that is locked."""
         await self._connection.execute(query("run_state.add"), self._run_id, self._day)
         return await self.state() or RunState()
 
@@ -74,10 +77,10 @@ class LockedRun:
         columns = (row["at"] or (), row["along"] or (), row["status"] or ()) if row else ((), (), ())
         return row["duty"] if row else None, [Progress(*each) for each in zip(*columns, strict=True)]
 
-    async def last_place(self) -> float | None:
-        """Find the last known distance along the line."""
-        row = await self._connection.fetchrow(query("progress.last_place"), self._day, self._run_id)
-        return row["distance_along_m"] if row else None
+    async def newest(self) -> tuple[datetime | None, float | None]:
+        """Find the newest moment of progress, and the last known distance along the line."""
+        row = await self._connection.fetchrow(query("progress.newest"), self._day, self._run_id)
+        return (row["at"], row["distance_along_m"]) if row else (None, None)
 
     async def add(self, found: Sequence[Progress], to: RunState | None, *, received_at: datetime) -> None:
         """Add progress, where a moment that is known stays as it is; and note the newest of the run, if it moved."""
@@ -114,6 +117,9 @@ class LockedRun:
         gone = await self._connection.fetch(query("progress.withdraw"), self._day, self._run_id, *times)
         await self._connection.execute(query("progress.withdraw_fixes"), self._day, self._run_id, *times)
         return len(gone)
+
+    async def _row(self) -> asyncpg.Record | None:
+        return await self._connection.fetchrow(query("run_state.lock"), self._run_id)
 
 
 @asynccontextmanager

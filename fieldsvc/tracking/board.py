@@ -122,7 +122,8 @@ class Board:
             runs = await live.changed_runs(self._database, first_day, within_s)
             moves = await live.moved(self._database, within_s)
             raised = await alarms.changed(self._database, within_s)
-        await self._lines.load({run.round_id: run.round_version for run in runs if run.duty})
+        versions = {each.round_id: each.round_version for each in moves if each.round_id and each.run_id in self._seen}
+        await self._lines.load(versions | {run.round_id: run.round_version for run in runs if run.duty})
         self.take(runs, moves, raised, first_day=first_day)
         self._read_at = began
         self._ready.set()

@@ -1,9 +1,9 @@
 """Project, then forget: a fix becomes metres along the planned line, and is gone.
 
 A fix counts only while its run is on duty, as the journal has decided by then. Everything about one run happens under the
-lock of its `run_state` row, so that several processes can take fixes of it: what is known is read, the fixes are matched on
-from there, and their progress is committed together with the matcher's new state, before the phone is answered. Nothing of
-a fix stays: no place beside the line, and off the round no place at all.
+lock of its `run_state` row (of its id, while there is no row), so that several processes can take fixes of it: what is known is
+read, the fixes are matched on from there, and their progress is committed together with the matcher's new state, before the
+phone is answered. Nothing of a fix stays: no place beside the line, and off the round no place at all.
 """
 
 import asyncio
@@ -62,19 +62,21 @@ class Tracker:
         """Take the fixes of a device, in any order; what they give is committed when this returns.
 
         Discarded as off duty: what lies outside every run of the carrier's day, in a pause or a mandate, after the loss of
-        the device, or more than five minutes ahead of `received_at`, for nobody knows when that was. Late: older than the
-        run's newest; it never moves a carrier back. Late without a trace: older than seven days. Thinned: closer than ten
-        seconds to another. Unavailable, or the driver's own error, when it must be sent again.
+        the device, or more than five minutes ahead of `received_at`, for nobody knows when that was; ahead by less, the
+        newest counts as of `received_at`. Late: older than the run's newest; it never moves a carrier back. Late without a
+        trace: older than seven days. Thinned: closer than ten seconds to another. Unavailable, or the driver's own error,
+        when it must be sent again.
         """
         count: Counter[str] = Counter()
         days: defaultdict[date, list[Fix]] = defaultdict(list)
-        for fix in fixes:
+        for fix in sorted(fixes, key=lambda each: each.fixed_at, reverse=True):
             if fix.fixed_at > received_at + AHEAD or (device.lost_at is not None and fix.fixed_at >= device.lost_at):
                 count["off_duty_discarded"] += 1
             elif fix.fixed_at < received_at - OLDEST:
                 count["late"] += 1
             else:
-                days[self._rounds.day_of(fix.fixed_at)].append(fix)
+                known = fix if fix.fixed_at <= received_at else replace(fix, fixed_at=received_at)
+                days[self._rounds.day_of(known.fixed_at)].append(known)
         for day, of_day in sorted(days.items()):
             left: Sequence[Fix] = of_day
             for run_id in await self._rounds.runs_of(device, day):
@@ -110,8 +112,8 @@ class Tracker:
                 return 0
             gone = await run.withdraw(read_duty(await run.duty()).intervals)
             if gone:
-                along = await run.last_place()
-                await run.move(replace(known, matcher=b"", distance_along_m=along, status="unknown"))
+                through_at, along = await run.newest()
+                await run.move(RunState(b"", through_at, along, "unknown"))
                 self._places.forget(run_id)
         return gone
 

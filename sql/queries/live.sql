@@ -9,7 +9,7 @@ left join state on state.handler = 'run' and state.subject = 'run/' || run.id
 where run.day >= $1 and run.state in ('started', 'paused');
 
 -- name: changed_runs
--- Read the runs from a day on whose state or carrier changed in the last seconds: (first_day, within_s).
+-- Read the runs from a day on whose state, duty or carrier changed in the last seconds: (first_day, within_s).
 select run.id, run.day, run.round_id, run.site, run.carrier, run.state, round.version as round_version, run_state.through_at,
   run_state.distance_along_m, run_state.status, state.body
 from run
@@ -19,9 +19,13 @@ left join state on state.handler = 'run' and state.subject = 'run/' || run.id
 where run.changed_at > now() - make_interval(secs => $2) and run.day >= $1;
 
 -- name: moved
--- Read where the runs are of which something was written in the last seconds: (within_s).
-select run, through_at, distance_along_m, status from run_state
-where updated_at > now() - make_interval(secs => $1);
+-- Read where the runs are of which something was written in the last seconds, and the versions of their rounds: (within_s).
+select run_state.run, run_state.through_at, run_state.distance_along_m, run_state.status, round.id as round_id,
+  round.version as round_version
+from run_state
+left join run on run.id = run_state.run
+left join round on round.id = run.round_id
+where run_state.updated_at > now() - make_interval(secs => $1);
 
 -- name: lines
 -- Read the lines of rounds, with their versions.

@@ -31,12 +31,12 @@ on conflict (day, run, at) do update set distance_along_m = excluded.distance_al
 where (progress.distance_along_m, progress.status) is distinct from (excluded.distance_along_m, excluded.status)
 returning at;
 
--- name: last_place
--- Find the last place on the line that is known of a run.
-select at, distance_along_m from progress
-where day = $1 and run = $2 and distance_along_m is not null
-order by at desc
-limit 1;
+-- name: newest
+-- Find the newest moment of a run, and its last place on the line, which may be older.
+select
+  (select at from progress where day = $1 and run = $2 order by at desc limit 1) as at,
+  (select distance_along_m from progress where day = $1 and run = $2 and distance_along_m is not null
+   order by at desc limit 1) as distance_along_m;
 
 -- name: withdraw
 -- Take back progress of a run outside the times on duty: (day, run, from[], until[]).

@@ -56,7 +56,7 @@ from run join round on round.id = run.round_id
 where run.id = $1;
 
 -- name: set_state
--- Note the state of a run: (run_id, state, at). Nothing for an unknown one.
+-- Note the state of a run: (run_id, state, at). It counts as changed also where only the duty behind it did.
 update run set state = $2, state_at = $3::timestamptz, version = version + (state is distinct from $2)::int,
   changed_at = clock_timestamp()
-where id = $1 and (state, state_at) is distinct from ($2, $3::timestamptz);
+where id = $1;

@@ -6,6 +6,10 @@ set local lock_timeout = '2s';
 -- Lock what is known of a run's progress.
 select matcher, through_at, distance_along_m, status from run_state where run = $1 for update;
 
+-- name: lock_unknown
+-- Lock a run of which nothing is known yet, until the end of the transaction.
+select pg_advisory_xact_lock(hashtextextended($1, 8120));
+
 -- name: add
 -- Begin to know something of a run: (run, day).
 insert into run_state (run, day, updated_at) values ($1, $2, clock_timestamp()) on conflict do nothing;

@@ -287,6 +287,19 @@ def test_a_mandate_of_staff_representatives_is_seen_by_nobody(town: Town, live: 
     assert (about["status"], about["seen_at"], about["distance_along_m"]) == (None, None, None)
 
 
+def test_a_mandate_told_only_in_the_pause_takes_the_carrier_off_the_screen(town: Town, live: Any) -> None:
+    run_id = town.run_id("T09")
+    town.say("run.started", "T09")
+    between = datetime.now(UTC)
+    assert town.shown(run_id)
+    town.say("run.paused", "T09")
+    assert town.shown(run_id, lambda found: found and found["status"] == "paused")
+    screen = live()
+    assert of(run_id, screen.event()[1])
+    town.say("run.started", "T09", duty="mandate", ago_s=(datetime.now(UTC) - between).total_seconds())
+    assert run_id in screen.until(lambda data: data["x"])["x"]
+
+
 def test_after_a_cut_exactly_the_missing_deltas_come_and_elsewhere_a_snapshot(town: Town, live: Any) -> None:
     now, run_id = datetime.now(UTC), town.run_id("B01")
     town.say("run.started", "B01", ago_s=200)

@@ -3,8 +3,10 @@
 from itertools import permutations
 from typing import Any
 
+import orjson
 import pytest
 
+from fieldsvc.store.live import duty_of
 from handlers.run import HANDLER
 from handlers.story import Command, DropTimer, Refused, SetTimer, Write
 
@@ -31,6 +33,7 @@ def test_duty_and_its_intervals_are_the_same_for_every_order_of_arrival(new_stor
         assert run.body["now"] == {
             "duty": "off",
             "state": "ended",
+            "mandate": False,
             "intervals": [[clock(0), clock(30)], [clock(45), clock(90)]],
         }
         assert [len(run.said(f"run.{word}")) for word, _ in marks] == [1, 1, 1, 1]
@@ -49,8 +52,9 @@ def test_each_fact_sets_the_runs_state_and_writes_it(run: Any, word: str, duty: 
 
 def test_a_mandate_is_no_duty_and_has_no_interval_in_which_positions_count(run: Any) -> None:
     run.add("run.started", {**RUN, "duty": "mandate"}, 0)
-    assert run.body["now"] == {"duty": "mandate", "state": "started", "intervals": []}
+    assert run.body["now"] == {"duty": "mandate", "state": "started", "mandate": True, "intervals": []}
     run.add("run.paused", RUN, 10)
+    assert (run.body["now"]["duty"], run.body["now"]["mandate"]) == ("paused", True)
     run.add("run.resumed", RUN, 20)
     assert run.body["now"]["duty"] == "mandate"
 
@@ -59,7 +63,13 @@ def test_the_hour_of_duty_ends_no_mandate_that_was_told_late(run: Any) -> None:
     run.add("run.started", RUN, 5, by="server")
     assert run.body["now"]["duty"] == "on"
     run.add("run.started", {**RUN, "duty": "mandate"}, 0)
-    assert run.body["now"] == {"duty": "mandate", "state": "started", "intervals": []}
+    assert run.body["now"] == {"duty": "mandate", "state": "started", "mandate": True, "intervals": []}
+    run.add("run.paused", RUN, 10)
+    assert run.body["now"] == {"duty": "paused", "state": "paused", "mandate": True, "intervals": []}
+    assert duty_of("paused", orjson.dumps(run.body)) is None
+    run.add("run.ended", RUN, 20)
+    run.add("run.started", RUN, 30, by="server")
+    assert (run.body["now"]["duty"], run.body["now"]["mandate"]) == ("on", False)
 
 
 def test_a_late_fact_does_not_set_an_ended_run_going_again(run: Any) -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from fieldsvc.journal.reader import Row
+from fieldsvc.store.progress import LockedRun
 from fieldsvc.tracking.anchors import duties_in, visits_in
 from fieldsvc.tracking.tracker import Taken, Visit
 from tests.tracking.conftest import DAY, EIGHT, NOON, Street, after, fix
@@ -98,11 +99,84 @@ async def test_progress_in_a_pause_that_is_told_late_is_taken_back(street: Stree
     assert len(await street.fetch("select at from track")) == 4
     state = await street.state()
     assert state is not None
-    assert (state["distance_along_m"], state["through_at"]) == (pytest.approx(90, abs=1), after(270))
+    assert (state["distance_along_m"], state["through_at"]) == (pytest.approx(90, abs=1), after(90))
     assert tracker.newest(street.run, after(200)) is None
     await street.set_duty((EIGHT, after(120)), (after(280), None))
     assert await street.take(fix(285, 281), by=tracker) == Taken(taken=1)
     assert (await street.places())[-1] == (285, 280, "on_round")
+
+
+async def test_what_is_taken_back_leaves_the_newest_moment_that_remains_also_one_off_the_round(street: Street) -> None:
+    await street.take(fix(0), fix(30), fix(60, beside_m=400), fix(90, beside_m=400), fix(300), fix(330))
+    await street.set_duty((EIGHT, after(120)), (after(200), after(250)))
+    assert await street.tracker().withdraw(street.run) == 2
+    state = await street.state()
+    assert state is not None
+    assert (state["through_at"], state["distance_along_m"]) == (after(90), pytest.approx(30, abs=1))
+    await street.set_duty((EIGHT, after(120)), (after(200), None))
+    assert await street.take(fix(210)) == Taken(taken=1)
+    await street.set_duty()
+    assert await street.tracker().withdraw(street.run) == 5
+    state = await street.state()
+    assert state is not None
+    assert (state["through_at"], state["distance_along_m"], state["status"]) == (None, None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "too_many"),
+    [
+        ("fixes", "begin", 0),
+        ("fixes", "with_duty", 16),
+        ("fixes", "add", 16),
+        ("visits", "begin", 0),
+        ("visits", "move", 16),
+    ],
+)
+async def test_an_end_told_while_the_first_of_a_run_is_taken_leaves_nothing_off_duty(
+    street: Street, monkeypatch: pytest.MonkeyPatch, first: str, step: str, too_many: int
+) -> None:
+    one, other = street.tracker(), street.tracker()
+    there, go_on, real = asyncio.Event(), asyncio.Event(), getattr(LockedRun, step)
+
+    async def held(run: LockedRun, *args: Any, **more: Any) -> Any:
+        """Hold before there is a row, or else with what was read and written and is not committed."""
+        found = None if step == "begin" else await real(run, *args, **more)
+        there.set()
+        await go_on.wait()
+        return await real(run, *args, **more) if step == "begin" else found
+
+    monkeypatch.setattr(LockedRun, step, held)
+    moments = range(0, 600, 30)
+    taking: asyncio.Task[Any] = asyncio.create_task(
+        street.take(*map(fix, moments), by=one)
+        if first == "fixes"
+        else one.anchor(street.run, [visit(seconds, f"s{seconds // 30}") for seconds in moments])
+    )
+    await asyncio.wait_for(there.wait(), 5)
+    await street.set_duty((EIGHT, after(120)))
+    taking_back = asyncio.create_task(other.withdraw(street.run))
+    await _one_waits(street)
+    monkeypatch.undo()
+    go_on.set()
+    await taking
+    assert await taking_back == too_many
+    assert await street.moments() == [0, 30, 60, 90]
+    state = await street.state()
+    assert state is not None
+    assert state["through_at"] == after(90)
+
+
+async def _one_waits(street: Street) -> None:
+    """Wait until a connection waits for a lock that another holds."""
+    asked = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(1.5):
+        while not await street.fetch(asked):
+            pass
+
+
+async def test_a_run_of_which_nothing_is_known_is_not_begun_by_taking_back(street: Street) -> None:
+    assert await street.tracker().withdraw(street.run) == 0
+    assert await street.state() is None
 
 
 async def test_where_duty_is_as_it_was_nothing_is_taken_back(street: Street) -> None:

@@ -318,6 +318,15 @@ def test_duty_is_what_the_journal_decided_and_a_pause_in_a_mandate_is_part_of_it
     assert duty_of("started", None) is None
 
 
+def test_whether_a_pause_is_of_a_mandate_is_what_the_journal_decided_and_not_the_last_start() -> None:
+    def body(*, mandate: bool, last_start: str) -> bytes:
+        facts = [["2026-11-21T07:00:00.000Z", "1", "run.started", {"duty": last_start}]]
+        return orjson.dumps({"facts": facts, "now": {"duty": "paused", "mandate": mandate}})
+
+    assert duty_of("paused", body(mandate=True, last_start="on")) is None
+    assert duty_of("paused", body(mandate=False, last_start="mandate")) == "paused"
+
+
 async def test_what_is_read_again_says_nothing_and_wakes_nobody(board: Board, look: Any) -> None:
     board.take([run()], [move()], [alarm()])
     screen = look(board)
@@ -562,16 +571,19 @@ class Rows:
         return run_id
 
     async def duty(self, run_id: str, state: str, duty: str, *, old: bool = False) -> None:
-        body = orjson.dumps({"facts": [[str(NOON), "1", "run.started", {}]], "now": {"duty": duty}})
+        await self.decided(run_id, {"duty": duty})
+        changed = "now() - interval '1 hour'" if old else "clock_timestamp()"
+        await self.execute(
+            f"update run set state = $2, state_at = now(), changed_at = {changed} where id = $1", run_id, state
+        )
+
+    async def decided(self, run_id: str, now: dict[str, Any]) -> None:
+        body = orjson.dumps({"facts": [[str(NOON), "1", "run.started", {}]], "now": now})
         await self.execute(
             "insert into state (handler, subject, body, version) values ('run', $1, $2, 1)"
             " on conflict (handler, subject) do update set body = excluded.body",
             f"run/{run_id}",
             body,
-        )
-        changed = "now() - interval '1 hour'" if old else "clock_timestamp()"
-        await self.execute(
-            f"update run set state = $2, state_at = now(), changed_at = {changed} where id = $1", run_id, state
         )
 
     async def at(self, run_id: str, metres: float | None, status: str, at: datetime, *, ago_s: float = 0) -> None:
@@ -666,6 +678,36 @@ async def test_a_round_that_is_drawn_anew_moves_the_place_on_to_its_new_line(dat
     await rows.duty(run_id, "started", "on")
     await board.read()
     assert (board._places[run_id].lon, board._places[run_id].lat) == (3.0, 47.0)
+
+
+async def test_a_round_that_is_drawn_anew_while_it_is_walked_shows_the_next_place_on_its_new_line(
+    database: Database, hands: Hands
+) -> None:
+    rows, now = Rows(database), datetime.now(UTC)
+    run_id = await rows.plan(day=today())
+    await rows.duty(run_id, "started", "on", old=True)
+    await rows.at(run_id, 0.0, "on_round", now)
+    board = reading_board(database, hands)
+    await board.read()
+    await rows.execute("update round set line = $1, version = 2", [3.0, 47.0, 3.1, 47.0])
+    await rows.at(run_id, 0.0, "at_stop", now)
+    await board.read()
+    assert (board._places[run_id].lon, board._places[run_id].lat) == (3.0, 47.0)
+
+
+async def test_a_mandate_told_late_takes_a_pause_off_the_board(database: Database, hands: Hands) -> None:
+    rows, now = Rows(database), datetime.now(UTC)
+    run_id = await rows.plan(day=today())
+    await rows.execute(query("run.set_state"), run_id, "paused", now)
+    await rows.decided(run_id, {"duty": "paused", "mandate": False})
+    board = reading_board(database, hands)
+    await board.read()
+    assert [each[:3] for each in shown(board)] == [(run_id, None, "paused")]
+    await rows.execute("update run set changed_at = now() - interval '1 hour'")
+    await rows.decided(run_id, {"duty": "paused", "mandate": True})
+    await rows.execute(query("run.set_state"), run_id, "paused", now)  # as before: only the duty is another
+    await board.read()
+    assert shown(board) == []
 
 
 async def test_a_database_that_goes_away_is_waited_for(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,19 @@ async def test_a_time_that_cannot_be_never_stops_the_run(street: Street) -> None
     assert await street.take(fix(0), by=tracker) == Taken(taken=1)
 
 
+async def test_a_fix_of_a_clock_ahead_is_of_now_and_freezes_nobody(street: Street) -> None:
+    noon_s = (NOON - EIGHT).total_seconds()
+    ahead = [fix(noon_s + seconds, along_m=seconds) for seconds in (60, 280, 200)]
+    assert await street.take(fix(noon_s - 30, 0), *ahead) == Taken(taken=2, duplicate=2)
+    assert await street.moments() == [noon_s - 30, noon_s]
+    assert (await street.places())[-1] == (noon_s, 280, "on_round")
+    later = await street.tracker().take(DEVICE, [fix(noon_s + 20, 300)], received_at=NOON + timedelta(seconds=21))
+    assert later == Taken(taken=1)
+    state = await street.state()
+    assert state is not None
+    assert (state["through_at"], state["status"]) == (after(noon_s + 20), "on_round")
+
+
 async def test_many_fixes_at_once_are_taken_like_few(street: Street) -> None:
     fixes = [fix(seconds) for seconds in range(0, 1_980, 20)]
     await street.take(*fixes)
