@@ -212,8 +212,8 @@ def _refuse_if_lost(device: Device | None, occurred_at: datetime) -> None:
 
 async def _of_own_site(intake: Intake, caller: Caller, known: Known) -> Known:
     """Let nobody speak of a run of another site: what is about the run is refused, elsewhere its name is left out."""
-    names = {known.sent.run, known.data.get("run_id")} - {None}
-    plans = [await intake.rounds.run_plan(str(name)) for name in names] if caller.own_site is not None else []
+    names = [name for name in (known.sent.run, known.data.get("run_id")) if isinstance(name, str)]
+    plans = [await intake.rounds.run_plan(name) for name in names] if caller.own_site is not None else []
     if all(plan is None or plan.site == caller.own_site for plan in plans):
         return known
     if known.handler.subject.startswith("run/"):
