@@ -49,14 +49,6 @@ async def enrol_device(
 
 async def issue_code(
     database: Database, *, carrier: str, site: str, round_id: str | None = None, created_by: str | None = None
-) -> str:
-    """Make a code that becomes one device within ten minutes; it is shown this once."""
-    made = await offer_code(database, carrier=carrier, site=site, round_id=round_id, created_by=created_by)
-    return made.shown
-
-
-async def offer_code(
-    database: Database, *, carrier: str, site: str, round_id: str | None = None, created_by: str | None = None
 ) -> IssuedCode:
     """Make a code, and tell when it ends. UserMistake for an unknown site, or a round of another site."""
     await _check(database, carrier=carrier, site=site, round_id=round_id)

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fieldsvc.access import provisioning
-from fieldsvc.access.enrolment import offer_code, redeem_code
+from fieldsvc.access.enrolment import issue_code, redeem_code
 from fieldsvc.access.errors import BadCode, TooManyTries
 from fieldsvc.access.tries import Tries
 from fieldsvc.errors import BadRequest, Invalid, NotFound, UserMistake
@@ -63,7 +63,7 @@ async def new_code(request: web.Request) -> web.Response:
         raise NotFound
     asked = _asked(await read_object(request))
     try:
-        made = await offer_code(
+        made = await issue_code(
             request.app[ACCESS].database,
             carrier=asked.carrier,
             site=person.site,

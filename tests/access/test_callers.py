@@ -87,7 +87,7 @@ async def test_no_credential_is_in_a_dump_of_the_database(access: Access, databa
     device = await enrolment.enrol_device(access.database, BASE, carrier="Zoé", site="pantin")
     subscriber = await accounts.create_subscriber(access.database, "Pharmacie")
     person = await accounts.create_person(access.database, BASE, "supervisor", email="s@x.fr", site="pantin")
-    code = await enrolment.issue_code(access.database, carrier="Léo", site="pantin")
+    code = (await enrolment.issue_code(access.database, carrier="Léo", site="pantin")).shown
     link = person["sign_in_url"].rsplit("/", 1)[1]
     session = await accounts.sign_in(access.database, link, loopback=True)
     assert session is not None

@@ -15,7 +15,9 @@ def wrong(code: str) -> str:
 
 
 async def test_a_code_becomes_a_device_once(access: Access, client: TestClient) -> None:
-    code = await enrolment.issue_code(access.database, carrier="Zoé", site="pantin", round_id="T01", created_by="acc_1")
+    code = (
+        await enrolment.issue_code(access.database, carrier="Zoé", site="pantin", round_id="T01", created_by="acc_1")
+    ).shown
     answer = await client.post("/v1/devices/enrol", json={"code": code.lower().replace("-", " ")})
     made = await answer.json()
     assert answer.status == 201
@@ -29,14 +31,14 @@ async def test_a_code_becomes_a_device_once(access: Access, client: TestClient) 
 
 
 async def test_of_two_who_use_a_code_at_once_one_gets_the_device(access: Access) -> None:
-    code = await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")
+    code = (await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")).shown
     tries = [enrolment.redeem_code(access.database, BASE, code) for _ in range(5)]
     found = await asyncio.gather(*tries, return_exceptions=True)
     assert sorted(isinstance(each, BadCode) for each in found) == [False, True, True, True, True]
 
 
 async def test_a_code_ends_after_ten_minutes(access: Access) -> None:
-    code = await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")
+    code = (await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")).shown
     async with access.database.acquire() as connection:
         left = await connection.fetchval("select extract(epoch from expires_at - now())::float8 from enrolment")
         assert 590 < left <= 600
@@ -49,7 +51,7 @@ async def test_a_code_ends_after_ten_minutes(access: Access) -> None:
 async def test_the_sixth_try_of_a_code_is_refused_even_if_it_is_right(
     access: Access, failures: int, works: bool
 ) -> None:
-    code = await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")
+    code = (await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")).shown
     for _ in range(failures):
         with pytest.raises(BadCode):
             await enrolment.redeem_code(access.database, BASE, wrong(code))
@@ -63,7 +65,7 @@ async def test_the_sixth_try_of_a_code_is_refused_even_if_it_is_right(
 async def test_a_source_that_guesses_codes_must_wait(access: Access, client: TestClient, clock: Clock) -> None:
     for _ in range(10):
         assert (await client.post("/v1/devices/enrol", json={"code": "AAAA-AAAA-AAAA-AAAA"})).status == 401
-    code = await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")
+    code = (await enrolment.issue_code(access.database, carrier="Zoé", site="pantin")).shown
     refused = await client.post("/v1/devices/enrol", json={"code": code})
     assert (refused.status, refused.headers["Retry-After"]) == (429, "60")
     clock.now += 60

@@ -19,7 +19,7 @@ ON_PURPOSE = ("status of 401", "status of 404", "status of 410")  # pages that s
 
 def code_for(site: Site, carrier: str = "Camille Essai") -> str:
     place = site.town.sites[0]
-    return site.service.call(enrolment.issue_code(site.service.platform.database, carrier=carrier, site=place))
+    return site.service.call(enrolment.issue_code(site.service.platform.database, carrier=carrier, site=place)).shown
 
 
 async def refuse(route: Route) -> None:
