@@ -41,9 +41,9 @@ bench: setup .venv/ready-for-bench ## Run the benchmarks; each line of the outpu
 
 lock: ## Write requirements/*.txt anew with uv (UPGRADE=1 takes newer releases, UV names the program)
 	$(LOCK) pyproject.toml requirements/build.in --output-file requirements/run.txt
-	$(LOCK) pyproject.toml requirements/build.in --extra test --extra bench --constraint requirements/run.txt \
+	$(LOCK) pyproject.toml requirements/build.in --extra test --extra bench --extra fast --constraint requirements/run.txt \
 		--output-file requirements/test.txt
-	$(LOCK) pyproject.toml requirements/build.in --extra bench --constraint requirements/test.txt \
+	$(LOCK) pyproject.toml requirements/build.in --extra bench --extra fast --constraint requirements/test.txt \
 		--output-file requirements/bench.txt
 	$(LOCK) requirements/assets.in --output-file requirements/assets.txt
 

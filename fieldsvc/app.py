@@ -33,14 +33,19 @@ from fieldsvc.settings import Settings
 from fieldsvc.store.database import BY_KEY_ONLY, DATABASE_ERRORS, Database, connect, migrate, open_database
 from fieldsvc.tracking.anchors import Anchors
 from fieldsvc.tracking.board import Board
+from fieldsvc.tracking.eta import Forecasts
 from fieldsvc.tracking.geometry import Geometry
+from fieldsvc.tracking.learning import Learning
 from fieldsvc.tracking.lines import Lines
+from fieldsvc.tracking.memory import PointLearner
+from fieldsvc.tracking.mismatch import Watcher
 from fieldsvc.tracking.tracker import Tracker
 from fieldsvc.web import (
     alerts,
     basemap,
     carrier,
     catalogue,
+    delivery_points,
     events,
     home,
     live,
@@ -50,6 +55,7 @@ from fieldsvc.web import (
     phones,
     phones_page,
     positions,
+    run_stops,
     subscriber,
     supervision_page,
     supervisor,
@@ -185,9 +191,14 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
 
 def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     keep_tracks_days, hours = platform.settings.keep_tracks_days, platform.settings.hours
-    tracker = Tracker(platform.database, platform.rounds, keep_tracks_days=keep_tracks_days)
+    watcher = Watcher(platform.database, platform.commands)
+    tracker = Tracker(platform.database, platform.rounds, keep_tracks_days=keep_tracks_days, watcher=watcher)
+    jobs["mismatch"] = watcher.run
     app[positions.TRACKER] = tracker
     jobs["anchors"] = Anchors(platform.database, platform.reader, platform.tail, tracker=tracker).run
+    jobs["points"] = PointLearner(
+        platform.database, platform.tail, platform.opener, rounds=platform.rounds, registry=platform.registry
+    ).run
     app[events.INTAKE] = Intake(
         writer=platform.writer,
         vault=platform.vault,
@@ -205,6 +216,7 @@ def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     timers = Timers(platform.database, platform.commands)
     jobs["timers"] = timers.run
     jobs["days"] = lambda: plan_days(platform.runs, hours)
+    jobs["learning"] = Learning(platform.database, platform.rounds).run
     jobs["warm"] = lambda: _warm(platform.placer)
 
 
@@ -224,7 +236,10 @@ def _add_live(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     board = app[live.BOARD] = Board(platform.database, lines, platform.settings.zone)
     seats = app[live.SEATS] = live.Seats()
     app[middlewares.METRICS].watch("fieldsvc_live_streams", "Live streams that are open.", lambda: seats.count)
-    app.add_routes([*live.routes, *supervisor.routes])
+    app[run_stops.FORECASTS] = Forecasts(
+        platform.database, platform.rounds, platform.settings.zone, hours=platform.settings.hours
+    )
+    app.add_routes([*live.routes, *supervisor.routes, *delivery_points.routes, *run_stops.routes])
     jobs["live"] = board.run
 
     async def at_once(_app: web.Application) -> None:

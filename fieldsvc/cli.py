@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from fieldsvc import admin, demo, logs
+from fieldsvc import admin, demo, explain, explain_fix, logs
 from fieldsvc.access import accounts, enrolment, provisioning
 from fieldsvc.app import ROLES, Platform, open_platform
 from fieldsvc.bench import suite
@@ -110,9 +110,13 @@ async def import_command(args: Args, settings: Settings) -> None:
             if args.what == "rounds":
                 found: Any = await imports.import_rounds(platform.database, path, zone=settings.zone, progress=progress)
             else:
-                with path.open(encoding="utf-8-sig", newline="") as lines:
+                with imports.open_lines(path) as lines:
                     found = await _import_lines(platform, args, lines, progress)
-    show(admin.report_of(args.what, found), as_json=args.json)
+    report = admin.report_of(args.what, found)
+    refused = [] if args.json else report.pop("bad", [])
+    show(report, as_json=args.json)
+    for row in refused:
+        print(f"line {row['line_no']}: {row['reason']}", file=sys.stderr)  # noqa: T201 - what the person has to mend
 
 
 async def _import_lines(platform: Platform, args: Args, lines: Any, progress: Any) -> Any:
@@ -235,6 +239,32 @@ async def quarantine_command(args: Args, settings: Settings) -> None:
             show(found)
 
 
+async def explain_address_command(args: Args, settings: Settings) -> None:
+    """Explain how an address is read, which known addresses are like it, and which round would serve it."""
+    explain.check(args, settings)
+    async with _platform(settings) as platform:
+        report, words = await explain.explain(args, platform.placer, settings)
+    if args.json:
+        show(report)
+    else:
+        print("\n".join(words))  # noqa: T201 - a command's output
+
+
+async def explain_fix_command(args: Args, settings: Settings) -> None:
+    """Explain why a fix is where it is on its round, and draw the round and the run."""
+    explain_fix.check(args)
+    if args.rounds is not None:
+        planned = explain_fix.round_of_file(args)
+    else:
+        async with _platform(settings) as platform:
+            planned = await explain_fix.planned_round(args, platform.rounds)
+    report, words = explain_fix.explain(args, planned)
+    if args.json:
+        show(report)
+    else:
+        print("\n".join(words))  # noqa: T201 - a command's output
+
+
 async def openapi_command(args: Args, settings: Settings) -> None:
     """Print the OpenAPI or AsyncAPI document."""
     show(await asyncio.to_thread(admin.document, args.name, settings))
@@ -271,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
     _creating_parsers(commands)
     _simulate_parser(_command(commands, "simulate", simulate_command))
     _operator_parsers(commands)
+    _explain_parsers(commands)
     return parser
 
 
@@ -360,3 +391,9 @@ def _operator_parsers(commands: Any) -> None:
     for name in ("openapi", "asyncapi"):
         _command(commands, name, openapi_command).set_defaults(name=name)
     _command(commands, "config", config_command).add_argument("--describe", action="store_true")
+
+
+def _explain_parsers(commands: Any) -> None:
+    why = _group(commands, "explain", "Why the service says what it says.")
+    explain.add_arguments(_command(why, "address", explain_address_command))
+    explain_fix.add_arguments(_command(why, "fix", explain_fix_command))

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     basemap: Path | None = Field(
         None, description="The ground under the map: a GeoJSON file, plain or gzip. Unset: paper and rounds only."
     )
+    geocoder_online: str = Field(
+        "",
+        pattern=r"^(?:(?:ban|nominatim|photon)(?:@https?://\S+)?|https?://\S+)?$",
+        description="A second opinion on addresses, only for `explain address --online`: ban, nominatim, photon, one of these "
+        "at an address of your own (photon@https://host), or the URL of an addok. Empty: none.",
+    )
     pool_size: int = Field(8, ge=2, description="Database connections of a process beside the writer's.")
 
     @field_validator("retry_schedule", mode="before")

@@ -13,10 +13,12 @@ from itertools import chain
 from geo.address_parser import Address, repetition_of
 from geo.errors import BadFile
 from geo.positions import is_plausible
+from geo.street_words import capitals
 
 _BAN_COLUMNS = ("id", "numero", "rep", "nom_voie", "code_postal", "code_insee", "nom_commune", "lon", "lat")
 _BANO_NUMBER = re.compile(r"^(\d+)\s*([A-Za-z]\w*)?$")
 _BANO_ID = re.compile(r"^((?:\d{2}|2[AB])\d{3})\w{4,5}-")
+_HEXASMAL = {"commune code": "INSEE", "name": "NOM", "postcode": "POSTAL", "line 5": "LIGNE 5", "label": "ACHEMINEMENT"}
 _NO_NUMBER = 9000
 _DOUBLY_ENCODED = re.compile("[\u00c2\u00c3\u00c5\u00e2]")
 
@@ -49,6 +51,17 @@ class BadRow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PostcodeRow:
+    """A commune and one of its postcodes; `label` is the post office's short name, `place` a merged commune or lieu-dit."""
+
+    citycode: str
+    city: str
+    postcode: str
+    label: str
+    place: str | None = None
+
+
 class _UnusableRowError(Exception):
     """Carries the reason of a BadRow."""
 
@@ -72,6 +85,34 @@ def read_addresses(lines: Iterable[str]) -> Iterator[AddressRow | BadRow]:
         raise BadFile(
             "line 1", "this is neither a BAN CSV (a header with numero, nom_voie…) nor a BANO CSV (eight columns)."
         )
+
+
+def read_hexasmal(lines: Iterable[str]) -> Iterator[PostcodeRow | BadRow]:
+    """Read La Poste's file of postcodes (`;`), whose column names and order changed with the years.
+
+    Raise BadFile, when the first row is asked for, if a column is missing.
+    """
+    source = iter(lines)
+    names = [capitals(name) for name in _cells(next(source, "").removeprefix("\ufeff"), ";")]
+    at = {what: next((i for i, name in enumerate(names) if word in name), None) for what, word in _HEXASMAL.items()}
+    missing = [what for what, place in at.items() if place is None]
+    if missing:
+        raise BadFile("line 1", f"this is no file of postcodes: the header lacks {', '.join(missing)}.")
+    for line_no, cells in _rows(source, ";", before=1):
+        if isinstance(cells, BadRow):
+            yield cells
+        elif len(cells) != len(names):
+            yield BadRow(line_no, f"it has {len(cells)} columns and the header has {len(names)}.")
+        else:
+            yield _postcode_row(line_no, {what: cells[place or 0].strip() for what, place in at.items()})
+
+
+def _postcode_row(line_no: int, row: dict[str, str]) -> PostcodeRow | BadRow:
+    try:
+        citycode, postcode = _code(row["commune code"], "commune code"), _code(row["postcode"], "postcode")
+    except _UnusableRowError as error:
+        return BadRow(line_no, str(error))
+    return PostcodeRow(citycode, row["name"], postcode, row["label"], row["line 5"] or None)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

@@ -32,3 +32,7 @@ class BadState(GeoError):
 
 class TooFewAddresses(GeoError):
     """There are fewer addresses than rounds asked for."""
+
+
+class BadOnlineGeocoder(GeoError):
+    """An online geocoder is ban, nominatim or photon, one of these at an address (photon@https://host), or https://host."""

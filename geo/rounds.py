@@ -7,11 +7,13 @@ from math import hypot
 
 import numpy as np
 
+from geo.course import Course, lay_course
 from geo.errors import EmptyRound, UnknownStop
 from geo.positions import Array, Plane, is_plausible
 
 LonLat = tuple[float, float]
 MODES = ("foot", "bike", "van")
+SIDES = ("left", "right")
 STOP_REACH_M = 60.0
 _SAME_PLACE_M = 0.05
 _COST_CAP_M = 150.0
@@ -82,6 +84,16 @@ class Round:
     def length_m(self) -> float:
         """Length of the line."""
         return float(self.vertices[2][-1])
+
+    @cached_property
+    def course(self) -> Course:
+        """The line as the matcher reads it; raise EmptyRound."""
+        sides = [
+            (float(at), 1.0 if stop.side == "right" else -1.0)
+            for stop, at in zip(self.stops, self.stop_distances_m, strict=True)
+            if stop.side in SIDES
+        ]
+        return lay_course(self.plane, self.vertices, sides)
 
     @cached_property
     def stop_distances_m(self) -> Array:

@@ -29,6 +29,8 @@ HANDOVERS = (
     Handover("office", "sender", "item.returned_to_sender"),
     Handover("carrier", "sender", "item.returned_to_sender"),
 )
+# a neighbour's, the caretaker's and a safe place are elsewhere
+DONE_AT = {"mailbox": "box", **dict.fromkeys(("addressee", "mandate_holder", "household"), "door")}
 # what the carrier saw -> what is printed on the notice and said outside; the exact reason stays with the operator
 PRINTED = {
     **dict.fromkeys(("absent", "refused", "too_big", "damaged"), None),
@@ -99,10 +101,15 @@ def _event(
 ) -> EventType:
     en, ends = f"Item {name.replace('_', ' ')}", name in ENDS
     example = example if "item_ids" in example else {"item_id": "RK123456785FR", **example}
-    keeps_fix = name == "delivered"
+    keeps_fix, done_at = name == "delivered", _done_at if name == "delivered" else None
     return EventType(
-        f"item.{name}", payload, titled(fr, en), (example,), by, keeps_fix=keeps_fix, scanned=door, closes_task=ends
-    )
+        *(f"item.{name}", payload, titled(fr, en), (example,), by),
+        keeps_fix=keeps_fix, scanned=door, closes_task=ends, done_at=done_at,
+    )  # fmt: skip
+
+
+def _done_at(said: Mapping[str, Any]) -> str | None:
+    return DONE_AT.get(said.get("to", ""))
 
 
 IDS = ["RK123456785FR", "LL456789015FR"]

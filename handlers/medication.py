@@ -4,7 +4,7 @@ The data knows the pouch and nothing of what is in it: the payloads have no free
 and its chain; who received it, and how, is health data of the account that ordered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -90,8 +90,13 @@ def _event(name: str, payload: type[Pouch], fr: str, *, by: frozenset[str] = CAR
     example, named = {"pouch_id": "P-5521", **example}, f"medication.{name}"
     ends = named in ENDS
     return EventType(
-        named, payload, titled(fr, en), (example,), by, keeps_fix=at_door, scanned=at_door, closes_task=ends
-    )
+        *(named, payload, titled(fr, en), (example,), by),
+        keeps_fix=at_door, scanned=at_door, closes_task=ends, done_at=_done_at if at_door else None,
+    )  # fmt: skip
+
+
+def _done_at(_said: Mapping[str, Any]) -> str:
+    return "door"
 
 
 RELEASED = _event("released", Pouch, "Médicaments remis par la pharmacie", by=PHARMACY)

@@ -1,6 +1,6 @@
 """Runs: one day's execution of a round. Its facts give the carrier's duty, and positions count only while on duty."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,20 @@ from pydantic import Field, StringConstraints
 from handlers import custody
 from handlers.base import Handler
 from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Day, Id, Located, Payload, PublicData, Text, Time, parse_time
-from handlers.story import CARRIER, Command, EventType, Fact, Refused, Said, Tale, Write, public, shown, timer, titled
+from handlers.story import (
+    CARRIER,
+    Command,
+    EventType,
+    Fact,
+    Refused,
+    Said,
+    Tale,
+    Write,
+    public,
+    shown,
+    timer,
+    titled,
+)
 
 Thing = Annotated[str, StringConstraints(pattern=r"^(item|pouch|key)/[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 Things = Annotated[list[Thing], OPERATIONAL]
@@ -47,6 +60,15 @@ class Reconciled(Run):
     missing: Things = Field(default_factory=list, max_length=5000)
 
 
+class MismatchSuspected(Run):
+    """The fixes of a run fit another round than the one it was planned for; no place, and nobody's name."""
+
+    round_id: Annotated[Id, OPERATIONAL]
+    suspected_round_id: Annotated[Id, OPERATIONAL]
+    confidence: Annotated[float, OPERATIONAL, Field(ge=0, le=1, allow_inf_nan=False)]
+    since: Annotated[Time, OPERATIONAL]
+
+
 class RunFact(PublicData):
     run_id: Annotated[str, PUBLIC]
     round_id: Annotated[str | None, OPERATIONAL] = None
@@ -65,6 +87,14 @@ class ReconciledFact(PublicData):
     held: Annotated[list[str] | None, OPERATIONAL] = None
     brought_back: Annotated[list[str] | None, OPERATIONAL] = None
     missing: Annotated[list[str], OPERATIONAL]
+
+
+class MismatchFact(PublicData):
+    run_id: Annotated[str, PUBLIC]
+    round_id: Annotated[str, OPERATIONAL]
+    suspected_round_id: Annotated[str, OPERATIONAL]
+    confidence: Annotated[float, OPERATIONAL]
+    since: Annotated[str, OPERATIONAL]
 
 
 RUN_ID = "run-2026-11-21-T07"
@@ -92,6 +122,22 @@ RECONCILED = _event(
     taken=["pouch/P-5521"],
     delivered=["pouch/P-5521"],
 )
+MISMATCH = EventType(
+    "run.mismatch_suspected",
+    MismatchSuspected,
+    titled("Autre tournée soupçonnée", "Run seems to be on another round"),
+    (
+        {
+            "run_id": RUN_ID,
+            "round_id": "T07",
+            "suspected_round_id": "T12",
+            "confidence": 0.98,
+            "since": "2026-11-21T08:12:30.000Z",
+        },
+    ),
+    frozenset({"server"}),
+)
+PLAIN = (STARTED, PAUSED, RESUMED, ENDED, PLANNED, UNCOVERED, COVERED, NOT_SERVED)
 DUTIES = (STARTED.name, PAUSED.name, RESUMED.name, ENDED.name)
 
 
@@ -100,8 +146,13 @@ class Runs(Handler):
     title = titled("Tournées du jour", "Runs")
     subject = "run/{run_id}"
     sealed_state = False
-    events = (STARTED, PAUSED, RESUMED, ENDED, PLANNED, UNCOVERED, COVERED, NOT_SERVED, RECONCILED)
-    publishes = (*public(RunFact, *events[:-1]), *public(ReconciledFact, RECONCILED), custody.HELD_FOR_REVIEW)
+    events = (*PLAIN, RECONCILED, MISMATCH)
+    publishes = (
+        *public(RunFact, *PLAIN),
+        *public(ReconciledFact, RECONCILED),
+        *public(MismatchFact, MISMATCH),
+        custody.HELD_FOR_REVIEW,
+    )
 
     def subjects_of(self, event_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
         """Name the run; an event that names none is refused."""
@@ -124,7 +175,7 @@ class Runs(Handler):
         run_id = new.data["run_id"]
         return Tale(
             [each for fact in facts for each in _said(facts, fact)],
-            now_is,
+            {**now_is, **_suspected(facts)},
             timers=timer(facts, "not_served", _ends_at(facts))
             if any(fact.type == PLANNED.name for fact in facts)
             else (),
@@ -159,6 +210,21 @@ def _duty(facts: Sequence[Fact]) -> tuple[dict[str, Any], datetime | None]:
     return {"duty": duty, "state": state, "mandate": mandate, "intervals": intervals}, since
 
 
+def _first_suspicions(facts: Iterable[Fact]) -> dict[str, Fact]:
+    """Find for each other round that was suspected the first time: several processes may notice the same."""
+    first: dict[str, Fact] = {}
+    for fact in facts:
+        if fact.type == MISMATCH.name:
+            first.setdefault(fact.data["suspected_round_id"], fact)
+    return first
+
+
+def _suspected(facts: Sequence[Fact]) -> dict[str, Any]:
+    """Return the other round that was suspected last, for the screens; nothing where none was."""
+    found = list(_first_suspicions(facts).items())
+    return {"mismatch": {"round_id": found[-1][0], "since": found[-1][1].data["since"]}} if found else {}
+
+
 def _ends_at(facts: Sequence[Fact]) -> datetime | None:
     """Return when the run counts as not served; None once anything of it was done or said."""
     plans = [fact.data["ends_at"] for fact in facts if fact.type == PLANNED.name and fact.data.get("ends_at")]
@@ -177,6 +243,9 @@ def _said(facts: Sequence[Fact], fact: Fact) -> Iterator[Said]:
         for thing in _missing(fact):
             alert = {"thing": thing, "reason": "not_brought_back"}
             yield Said(fact, custody.HELD_FOR_REVIEW.name, alert, key=thing)
+    elif fact.type == MISMATCH.name:
+        if _first_suspicions(facts)[fact.data["suspected_round_id"]].id == fact.id:
+            yield Said(fact, fact.type, shown(MismatchFact, fact))
     elif fact.type == "timer.not_served":
         if _ends_at([each for each in facts if each < fact]):
             yield Said(fact, NOT_SERVED.name, {"run_id": fact.data["run_id"], "reason": "never_started"})

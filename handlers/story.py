@@ -1,6 +1,6 @@
 """The words that services and the journal share: events, facts, and what a decision says, sets, writes and sends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -40,6 +40,7 @@ class EventType:
     own_id: str | None = None  # payload field that gets the event's own id where the phone leaves it out
     names_carrier: bool = False  # `carrier` is whose phone it came from, whatever the phone says
     closes_task: bool = False  # what was ordered on the subject for that day is over: done, or tried and given up
+    done_at: Callable[[Mapping[str, Any]], str | None] | None = None  # from public fields: `box`, `door`, None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
-from fieldsvc.bench import ingest, live, publish
+from fieldsvc.bench import assignment, eta, geocode, ingest, live, locate, point_memory, publish, which_round
 from fieldsvc.bench.lines import Show
 
 
@@ -13,7 +13,17 @@ class Bench(Protocol):
     def __call__(self, *, cycles: int, full: bool, show: Show) -> Awaitable[None]: ...
 
 
-BENCHES: Mapping[str, Bench] = {"ingest": ingest.run, "publish": publish.run, "live": live.run}
+BENCHES: Mapping[str, Bench] = {
+    "ingest": ingest.run,
+    "publish": publish.run,
+    "live": live.run,
+    "locate": locate.run,
+    "geocode": geocode.run,
+    "assign": assignment.run,
+    "points": point_memory.run,
+    "rounds": which_round.run,
+    "eta": eta.run,
+}
 
 
 async def run(what: str, *, cycles: int, full: bool, show: Show) -> None:

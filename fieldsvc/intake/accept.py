@@ -239,7 +239,9 @@ def _locate(locator: Locator, known: Known, plan: RunPlan | None, at: datetime) 
     fix = known.fix
     if fix is not None and fix.fixed_at is None:
         fix = replace(fix, fixed_at=at)
-    return locator.locate(plan, scanned=scanned, stop_id=known.data.get("stop_id"), fix=fix, at=at)
+    tells = known.event_type.done_at
+    done_at = tells(known.data) if tells is not None else None
+    return locator.locate(plan, scanned=scanned, stop_id=known.data.get("stop_id"), fix=fix, at=at, done_at=done_at)
 
 
 def _on_the_line(located: Mapping[str, Any], event_type: EventType) -> Mapping[str, Any]:

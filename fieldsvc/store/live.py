@@ -54,6 +54,7 @@ class DayRun:
     total: int
     done: int
     overdue: int
+    mismatch: Mapping[str, str] | None = None  # the other round that it seems to be on, and since when
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,10 @@ async def runs_of_day(database: Database, day: date, *, site: str | None, after:
     async with database.acquire() as connection:
         rows = await connection.fetch(query("live.runs_of_day"), day, site, after, limit)
     names = ("state_at", "mode", "name", "stops", "total", "done", "overdue")
-    return [DayRun(_run_now(row), *(row[name] for name in names)) for row in rows]
+    return [
+        DayRun(now=_run_now(row), mismatch=_mismatch_in(row["body"]), **{name: row[name] for name in names})
+        for row in rows
+    ]
 
 
 async def run(database: Database, run_id: str, *, site: str | None) -> PastRun | None:
@@ -165,6 +169,13 @@ def duty_of(state: str, body: bytes | None) -> str | None:
     now = known.get("now", {})
     mandate = now["mandate"] if "mandate" in now else _last_start_is_a_mandate(known)
     return now.get("duty") if now.get("duty") in ("on", "paused") and not mandate else None
+
+
+def _mismatch_in(body: bytes | None) -> Mapping[str, str] | None:
+    if body is None or b'"mismatch"' not in body:
+        return None
+    found: Mapping[str, str] | None = orjson.loads(body).get("now", {}).get("mismatch")
+    return found
 
 
 def _last_start_is_a_mandate(known: Mapping[str, Any]) -> bool:

@@ -96,6 +96,15 @@ class LockedRun:
         newest = to.matcher, to.through_at, to.distance_along_m, to.status
         await self._connection.execute(query("progress.add_and_move"), *args, *newest)
 
+    async def correct(self, found: Sequence[Progress]) -> None:
+        """Put moments that are known at other places."""
+        columns = (
+            [each.at for each in found],
+            [each.distance_along_m for each in found],
+            [each.status for each in found],
+        )
+        await self._connection.execute(query("progress.correct"), self._day, self._run_id, *columns)
+
     async def add_anchor(self, at: datetime, distance_m: float, *, received_at: datetime) -> bool:
         """Add a moment at a stop, also over a fix of that moment; False if it is known."""
         args = self._day, self._run_id, at, distance_m, received_at

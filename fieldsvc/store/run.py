@@ -91,6 +91,13 @@ async def saying(database: Database, run_id: str) -> AsyncIterator[SaidRun | Non
             await connection.execute(query("run.unlock_saying"), run_id)
 
 
+async def decided(database: Database, run_id: str) -> bytes | None:
+    """Read what the journal decided about a run, as committed by now."""
+    async with database.acquire() as connection:
+        body: bytes | None = await connection.fetchval(query("run_state.duty"), run_id)
+    return body
+
+
 async def read(database: Database, run_id: str) -> Run | None:
     """Read one run."""
     async with database.acquire() as connection:

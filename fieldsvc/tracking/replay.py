@@ -64,6 +64,7 @@ def _listed(each: DayRun, line: Line | None) -> dict[str, Any]:
         "distance_along_m": _metres(run.distance_along_m) if seen else None,
         "status": status_of(run.duty, run.status) if run.duty else None,
         "seen_at": _time(run.through_at) if seen else None,
+        **({"mismatch": each.mismatch} if seen and each.mismatch else {}),
     }
 
 

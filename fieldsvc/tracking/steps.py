@@ -9,8 +9,11 @@ from fieldsvc.store.progress import Progress, RunState
 from fieldsvc.work.rounds import RunPlan
 from geo import Fix, Match, Matcher
 from geo.errors import BadState, EmptyRound
-from geo.matching import AHEAD_M, AT_STOP, ON_ROUND, SPEED_MPS, State, locate
+from geo.matching import AT_STOP, ON_ROUND
+from geo.state import State
 
+LAG_FIXES = 4
+CORRECTED_M = 25.0
 THINNED = timedelta(seconds=10)
 PRIOR = timedelta(minutes=10)
 
@@ -26,11 +29,15 @@ class Sifted:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What an upload gives: progress for each fix, the run's newest, and how many fixes were older than that."""
+    """What an upload gives: progress for each fix, the run's newest, how many fixes were older than that, and what it corrects.
+
+    `corrected` are moments of earlier uploads, which the fixes since have shown to be elsewhere.
+    """
 
     progress: Sequence[Progress]
     newest: RunState
     late: int
+    corrected: Sequence[Progress] = ()
 
 
 def sift(fixes: Iterable[Fix], known: Collection[datetime]) -> Sifted:
@@ -55,37 +62,53 @@ def sift(fixes: Iterable[Fix], known: Collection[datetime]) -> Sifted:
 def advance(plan: RunPlan, known: RunState, fixes: Sequence[Fix], before: Iterable[Progress]) -> Advance:
     """Match fixes, in the order of their times, on from what is known.
 
-    A fix that is not newer than that is late: it is placed by the progress around it and moves nothing.
+    A fix that is not newer than that is late: it is placed by the progress around it and moves nothing. Each of the others also
+    confirms the place of the fix four before it, or corrects it.
     """
     matcher, state = matcher_of(plan), state_of(known, plan)
-    places = [(each.at, each.distance_along_m) for each in before if each.distance_along_m is not None]
-    progress: list[Progress] = []
+    earlier = {each.at: each for each in before}
+    places = sorted((each.at, each.distance_along_m) for each in earlier.values() if each.distance_along_m is not None)
+    progress: dict[datetime, Progress] = {}
+    corrected: list[Progress] = []
     newest, late = known, 0
     for fix in fixes:
         is_late = known.through_at is not None and fix.fixed_at <= known.through_at
-        try:
-            if is_late:
-                match: Match | None = _late(plan, fix, places)
-            else:
-                state, told = matcher.update(state, fix)
-                match = told.provisional
-        except EmptyRound:
-            match = None
-        found = _progress(fix.fixed_at, match)
-        progress.append(found)
-        if found.distance_along_m is not None:
-            insort(places, (found.at, found.distance_along_m))
         if is_late:
             late += 1
+            found = _progress(fix.fixed_at, _late(matcher, fix, places) if matcher else None)
         else:
+            match, confirmed = None, None
+            if matcher is not None:
+                state, told = matcher.update(state, fix)
+                match, confirmed = told.provisional, told.confirmed
+            found = _progress(fix.fixed_at, match)
+            if confirmed is not None:
+                sure = _progress(confirmed.fixed_at, confirmed)
+                if sure.at in progress:
+                    progress[sure.at] = sure
+                elif sure.at in earlier and _is_elsewhere(earlier[sure.at], sure):
+                    corrected.append(sure)
             along = newest.distance_along_m if found.distance_along_m is None else found.distance_along_m
             newest = RunState(newest.matcher, found.at, along, found.status)
-    return Advance(progress, replace(newest, matcher=stored(state, plan)), late)
+        progress[found.at] = found
+        if found.distance_along_m is not None:
+            insort(places, (found.at, found.distance_along_m))
+    return Advance(list(progress.values()), replace(newest, matcher=stored(state, plan)), late, corrected)
 
 
-def matcher_of(plan: RunPlan) -> Matcher:
-    """Make the matcher of a run; it keeps no earlier matches, so that its state holds no offset from the line."""
-    return Matcher(plan.round, plan.round.mode, lag_fixes=0)
+def _is_elsewhere(told: Progress, sure: Progress) -> bool:
+    """Tell whether a place has to be corrected: on the line or not, or by more than 25 m along it."""
+    if told.distance_along_m is None or sure.distance_along_m is None:
+        return told.distance_along_m is not sure.distance_along_m
+    return abs(told.distance_along_m - sure.distance_along_m) > CORRECTED_M
+
+
+def matcher_of(plan: RunPlan) -> Matcher | None:
+    """Make the matcher of a run; None for a round of nothing."""
+    try:
+        return Matcher(plan.round, plan.round.mode, LAG_FIXES, engine="numpy")
+    except EmptyRound:
+        return None
 
 
 def state_of(known: RunState, plan: RunPlan) -> State:
@@ -104,14 +127,13 @@ def stored(state: State, plan: RunPlan) -> bytes:
     return str(plan.round_version).encode() + b" " + state.to_bytes()
 
 
-def _late(plan: RunPlan, fix: Fix, places: Sequence[tuple[datetime, float]]) -> Match:
-    """Place a fix ahead of the last place known before it, less than ten minutes earlier; else on the whole round."""
+def _late(matcher: Matcher, fix: Fix, places: Sequence[tuple[datetime, float]]) -> Match:
+    """Place a fix on from the last place known before it, less than ten minutes earlier; else on the whole round."""
     here = bisect_left(places, (fix.fixed_at, 0.0))
     if not here or fix.fixed_at - places[here - 1][0] >= PRIOR:
-        return locate(plan.round, fix)
+        return matcher.place(matcher.start(), fix)
     at, along = places[here - 1]
-    speed = SPEED_MPS.get(plan.round.mode, SPEED_MPS["foot"])
-    return locate(plan.round, fix, along, ahead_m=speed * (fix.fixed_at - at).total_seconds() * 2 + AHEAD_M)
+    return matcher.place(matcher.at(along, at), fix)
 
 
 def _progress(at: datetime, match: Match | None) -> Progress:

@@ -17,6 +17,7 @@ from fieldsvc.store.database import Database
 from fieldsvc.store.device import Device
 from fieldsvc.store.progress import KeptFix, LockedRun, Progress, RunState
 from fieldsvc.tracking.duty import read_duty
+from fieldsvc.tracking.mismatch import Watcher
 from fieldsvc.tracking.places import Place, Places
 from fieldsvc.tracking.steps import PRIOR, THINNED, Advance, advance, matcher_of, sift, state_of, stored
 from fieldsvc.work.rounds import RoundStore, RunPlan, run_of_id
@@ -51,12 +52,18 @@ class Visit:
 class Tracker:
     """Takes fixes and visits, and remembers for some minutes where runs were along their rounds."""
 
-    def __init__(self, database: Database, rounds: RoundStore, *, keep_tracks_days: int = 0) -> None:
-        """With `keep_tracks_days` the fixes on duty of so many days are kept as well: the operator's exception."""
+    def __init__(
+        self, database: Database, rounds: RoundStore, *, keep_tracks_days: int = 0, watcher: Watcher | None = None
+    ) -> None:
+        """With `keep_tracks_days` the fixes on duty of so many days are kept as well: the operator's exception.
+
+        The watcher hears of every fix on duty, once it is committed, and of every stop that was served.
+        """
         self._database = database
         self._rounds = rounds
         self._keep = timedelta(days=keep_tracks_days)
         self._places = Places()
+        self._watcher = watcher
 
     async def take(self, device: Device, fixes: Sequence[Fix], *, received_at: datetime) -> Taken:
         """Take the fixes of a device, in any order; what they give is committed when this returns.
@@ -99,6 +106,8 @@ class Tracker:
                 return 0
             places = await _anchored(run, plan, known, counts)
         self._places.remember(run_id, places)
+        if self._watcher is not None:
+            self._watcher.settle(run_id)
         return len(places)
 
     async def withdraw(self, run_id: str) -> int:
@@ -115,6 +124,8 @@ class Tracker:
                 through_at, along = await run.newest()
                 await run.move(RunState(b"", through_at, along, "unknown"))
                 self._places.forget(run_id)
+                if self._watcher is not None:
+                    self._watcher.settle(run_id)
         return gone
 
     def newest(self, run_id: str, at: datetime) -> float | None:
@@ -158,10 +169,15 @@ class Tracker:
             if found.progress:
                 newest = found.newest if len(found.progress) > found.late else None
                 await run.add(found.progress, newest, received_at=received_at)
+            if found.corrected:
+                await run.correct(found.corrected)
             if self._keeps(day, received_at):
                 await run.keep_fixes([KeptFix(fix.fixed_at, fix.lat, fix.lon, fix.accuracy_m) for fix in on])
-        places = [(each.at, each.distance_along_m) for each in found.progress if each.distance_along_m is not None]
+        told = (*found.corrected, *found.progress)
+        places = [(each.at, each.distance_along_m) for each in told if each.distance_along_m is not None]
         self._places.remember(run_id, places)
+        if self._watcher is not None:
+            self._watcher.note(plan, sifted.kept, found.progress)
         count.update(duplicate=sifted.duplicate, thinned=sifted.thinned, late=found.late)
         count["taken"] += len(found.progress) - found.late
         return off
@@ -198,7 +214,8 @@ async def _anchored(run: LockedRun, plan: RunPlan, known: RunState, visits: Sequ
         if not await run.add_anchor(visit.at, along, received_at=visit.received_at):
             continue
         places.append((visit.at, along))
-        state, _found = matcher.anchor(state, visit.stop_id, visit.at)
+        if matcher is not None:
+            state, _found = matcher.anchor(state, visit.stop_id, visit.at)
         if known.through_at is None or visit.at >= known.through_at:
             known = RunState(known.matcher, visit.at, along, "at_stop")
     if places:

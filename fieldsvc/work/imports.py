@@ -2,11 +2,14 @@
 
 import asyncio
 import csv
+import gzip
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from typing import TextIO, cast
 
 from fieldsvc.errors import UserMistake
 from fieldsvc.store import address as addresses
@@ -36,10 +39,15 @@ def no_progress(count: int) -> None:
 
 @dataclass
 class AddressReport:
-    """What became of an address file; `bad` holds the first rows that could not be used."""
+    """What became of an address file: rows taken and refused, addresses that are new or changed, and those of its communes
+    that it has not: removed where it replaces the commune, kept where it adds to it. `bad` holds the first refused rows.
+    """
 
     taken: int = 0
     refused: int = 0
+    changed: int = 0
+    removed: int = 0
+    kept: int = 0
     bad: list[BadRow] = field(default_factory=list)
 
 
@@ -62,18 +70,42 @@ async def create_site(database: Database, site: str) -> bool:
 async def import_addresses(
     database: Database, lines: Iterable[str], *, progress: Progress = no_progress
 ) -> AddressReport:
-    """Import a BAN or BANO file; rows that cannot be used are counted and left out.
+    """Import a BAN or BANO file of any size, row by row; rows that cannot be used are counted and left out.
 
-    BadImport for a file of another form, or without one good row: then nothing is changed.
+    What the file replaces and what it leaves is told by `store.address.put`. BadImport for a file of another form, or without
+    one good row: then nothing is changed.
     """
     report = AddressReport()
     try:
-        report.taken = await addresses.put(database, _good(lines, report), progress=progress)
+        taken = await addresses.put(database, _good(_readable(lines), report), progress=progress)
     except BadFile as error:
         raise BadImport(str(error)) from None
-    except UnicodeDecodeError:
-        raise BadImport("file: it is not UTF-8 text.") from None
+    report.taken, report.changed, report.removed, report.kept = taken.rows, taken.changed, taken.removed, taken.kept
     return report
+
+
+def open_lines(path: Path) -> TextIO:
+    """Open a file as lines of text, unpacked if it is gzip, as the reference addresses of a département are published."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    opener = gzip.open if packed else open
+    return cast(TextIO, opener(path, "rt", encoding="utf-8-sig", newline=""))
+
+
+def _readable(lines: Iterable[str]) -> Iterator[str]:
+    """Pass lines on; BadFile, naming the last good line, where the text ends that can be read."""
+    source, line_no = iter(lines), 0
+    while True:
+        try:
+            line = next(source, None)
+        except UnicodeDecodeError:
+            raise BadFile(f"after line {line_no}", "it is not UTF-8 text.") from None
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise BadFile(f"after line {line_no}", "the gzip file is damaged or cut off.") from None
+        if line is None:
+            return
+        line_no += 1
+        yield line
 
 
 def _good(lines: Iterable[str], report: AddressReport) -> Iterator[AddressRow]:

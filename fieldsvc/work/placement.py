@@ -2,24 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rapidfuzz import fuzz, process
-
-from fieldsvc.store import address as addresses
 from fieldsvc.store import round as rounds
-from fieldsvc.store.address import Commune
 from fieldsvc.store.database import Database
 from fieldsvc.store.recent import Recent
-from geo.addresses import Address, Candidate, Geocoder, MemoryStore, Number, Street, city_key, one_line, parse
+from fieldsvc.work.known_addresses import KnownAddresses
+from geo.address_parts import address_of
+from geo.addresses import Address, Candidate, Store, one_line, parse
 from geo.assignment import NOWHERE, Placement, RoundBook
 
 BOOK_CHECK_S = 30.0
-_COMMUNES_KEPT = 64
-_PASSES = 3
-_LIKE = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,46 +42,13 @@ class Placed:
         }
 
 
-@dataclass
-class _LoadedCommunes:
-    """The store of one search: names and postcodes of every commune, streets of those loaded; notes which it lacked."""
-
-    communes: Sequence[Commune]
-    loaded: dict[str, MemoryStore]
-    lacked: set[str]
-
-    def streets_of_postcode(self, postcode: str) -> Sequence[Street]:
-        codes = [each.citycode for each in self.communes if postcode in each.postcodes]
-        return [street for code in codes for street in self._of(code).streets_of_postcode(postcode)]
-
-    def streets_of_commune(self, citycode: str) -> Sequence[Street]:
-        return self._of(citycode).streets_of_commune(citycode)
-
-    def communes_named(self, key: str, *, fuzzy: bool) -> Sequence[tuple[str, float]]:
-        named = [(city_key(each.city), each.citycode) for each in self.communes]
-        if not fuzzy:
-            return [(code, 1.0) for name, code in named if name == key]
-        close = process.extract(key, [name for name, _ in named], scorer=fuzz.ratio, limit=3, score_cutoff=_LIKE)
-        return [(named[index][1], score / 100) for _, score, index in close]
-
-    def numbers_of(self, street_id: str) -> Sequence[Number]:
-        return self._of(street_id.split("/", 1)[0]).numbers_of(street_id)
-
-    def _of(self, citycode: str) -> MemoryStore:
-        found = self.loaded.get(citycode)
-        if found is None and any(each.citycode == citycode for each in self.communes):
-            self.lacked.add(citycode)
-        return found or MemoryStore()
-
-
 class Placer:
-    """Place addresses. What is costly runs in a thread; communes and the book of rounds are kept while they hold."""
+    """Place addresses. What is costly runs in a thread; the book of rounds is kept while it holds."""
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
-        self._loaded: Recent[str, MemoryStore] = Recent(size=_COMMUNES_KEPT, ttl_s=600.0, clock=clock)
-        self._communes: Recent[str, Sequence[Commune]] = Recent(size=1, ttl_s=BOOK_CHECK_S, clock=clock)
+        self.known = KnownAddresses(database, clock=clock)
         self._checked: Recent[str, bool] = Recent(size=1, ttl_s=BOOK_CHECK_S, clock=clock)
         self._book: tuple[int, RoundBook] | None = None
         self._building = asyncio.Lock()
@@ -104,44 +66,25 @@ class Placer:
 
     async def find(self, new_address: str | Mapping[str, Any], *, citycode: str | None = None) -> Placed:
         """Place an address and keep the geocoder's best answer."""
+        return (await self.find_all(new_address, citycode=citycode))[0]
+
+    async def find_all(
+        self,
+        new_address: str | Mapping[str, Any],
+        *,
+        citycode: str | None = None,
+        limit: int = 5,
+        through: Callable[[Store], Store] = lambda store: store,
+    ) -> tuple[Placed, list[Candidate]]:
+        """Place an address and keep every answer; `through` may put something between the geocoder and its store."""
         wanted = parse(new_address) if isinstance(new_address, str) else address_of(new_address)
-        found = await self._search(wanted, citycode)
+        found = await self.known.search(wanted, citycode=citycode, limit=limit, through=through)
         best = found[0] if found else None
         if best is None or best.kind == "municipality":
-            return Placed(wanted, best, NOWHERE)
+            return Placed(wanted, best, NOWHERE), found
         book = await self._rounds()
         placement = await asyncio.to_thread(book.locate_address, best.address(), best.lat, best.lon)
-        return Placed(wanted, best, placement)
-
-    async def _search(self, wanted: Address, citycode: str | None) -> list[Candidate]:
-        """Search, load the communes that turned out to be needed, and search again."""
-        loaded: dict[str, MemoryStore] = {}
-        found: list[Candidate] = []
-        for _ in range(_PASSES):
-            store = _LoadedCommunes(await self._every_commune(), loaded, set())
-            found = await asyncio.to_thread(Geocoder(store).search, wanted, citycode=citycode)
-            if not store.lacked:
-                break
-            for code in sorted(store.lacked):
-                loaded[code] = await self._commune(code)
-        return found
-
-    async def _every_commune(self) -> Sequence[Commune]:
-        known = self._communes.get("")
-        if known is None:
-            since = self._clock()
-            known = await addresses.communes(self._database)
-            self._communes.put("", known, since=since)
-        return known
-
-    async def _commune(self, citycode: str) -> MemoryStore:
-        known = self._loaded.get(citycode)
-        if known is None:
-            since = self._clock()
-            rows = await addresses.of_commune(self._database, citycode)
-            known = await asyncio.to_thread(MemoryStore.from_rows, rows)
-            self._loaded.put(citycode, known, since=since)
-        return known
+        return Placed(wanted, best, placement), found
 
     async def _rounds(self) -> RoundBook:
         if self._book is not None and self._checked.get(""):
@@ -154,24 +97,3 @@ class Placer:
                 self._book = (mark, await asyncio.to_thread(RoundBook.from_rounds, every))
             self._checked.put("", True, since=since)
             return self._book[1]
-
-
-def address_of(parts: Mapping[str, Any]) -> Address:
-    """Read an address in parts: `lines`, or house_number, repetition, street, postcode, city, citycode."""
-    lines = parts.get("lines")
-    if isinstance(lines, list) and lines:
-        return parse([str(line) for line in lines])
-    number = parts.get("house_number", parts.get("number"))
-    text = {
-        name: str(parts[name]).strip() or None for name in ("street", "postcode", "city", "citycode") if parts.get(name)
-    }
-    street = parse(f"{number or ''} {text.get('street') or ''}".strip())
-    mark = parts.get("repetition")
-    return Address(
-        house_number=street.house_number,
-        repetition=str(mark).upper() if mark else street.repetition,
-        street=street.street or text.get("street"),
-        postcode=text.get("postcode"),
-        city=text.get("city"),
-        citycode=text.get("citycode"),
-    )

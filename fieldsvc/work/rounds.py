@@ -3,10 +3,11 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from types import MappingProxyType
 
+from fieldsvc.store import delivery_point_memory as memories
 from fieldsvc.store import roster
 from fieldsvc.store import round as store
 from fieldsvc.store import task as tasks
@@ -15,16 +16,29 @@ from fieldsvc.store.device import Device
 from fieldsvc.store.recent import Recent
 from fieldsvc.store.round import StoredRound
 from fieldsvc.store.run import run_id_of
+from geo.delivery_points import BadMemory, PointMemory
 from geo.rounds import Round, Stop
 
 SUBJECTS_S = 20.0
 DEVICE_S = 5.0
+LEARNED_S = 600.0
 _RUN_ID = re.compile(r"run-([0-9]{4}-[0-9]{2}-[0-9]{2})-([A-Za-z0-9][A-Za-z0-9._:-]{0,47})")
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """Where proofs say that the door and the letterbox of a stop are, `(lat, lon)`; None where they do not say it surely."""
+
+    door: tuple[float, float] | None = None
+    box: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
-    """One run with its round; `stop_of_subject` knows its tasks' subjects and its delivery points."""
+    """One run with its round; `stop_of_subject` knows its tasks' subjects and its delivery points.
+
+    `learned` has the stops whose places proofs tell; it is up to ten minutes old.
+    """
 
     run_id: str
     round_id: str
@@ -34,6 +48,7 @@ class RunPlan:
     stops_by_id: Mapping[str, Stop]
     stop_of_subject: Mapping[str, str]
     delivery_point_of_stop: Mapping[str, str]
+    learned: Mapping[str, Learned] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,7 @@ class RoundStore:
         self._clock = clock
         self._rounds: Recent[str, KnownRound] = Recent(size=rounds, ttl_s=float("inf"), clock=clock)
         self._plans: Recent[str, RunPlan] = Recent(size=runs, ttl_s=SUBJECTS_S, clock=clock)
+        self._learned: Recent[str, Mapping[str, Learned]] = Recent(size=rounds, ttl_s=LEARNED_S, clock=clock)
         self._of_device: Recent[tuple[str, date], tuple[str, ...]] = Recent(size=4 * runs, ttl_s=DEVICE_S, clock=clock)
 
     async def run_plan(self, of: str | Device, *, now: datetime | None = None) -> RunPlan | None:
@@ -77,6 +93,7 @@ class RoundStore:
         """Forget everything, after an import in this process."""
         self._rounds.clear()
         self._plans.clear()
+        self._learned.clear()
         self._of_device.clear()
 
     def day_of(self, at: datetime) -> date:
@@ -115,9 +132,21 @@ class RoundStore:
             stops_by_id=known.stops_by_id,
             stop_of_subject=MappingProxyType({**known.stop_of_point, **subjects}),
             delivery_point_of_stop=known.point_of_stop,
+            learned=await self._places(round_id),
         )
         self._plans.put(run_id, plan, since=since)
         return plan
+
+    async def _places(self, round_id: str) -> Mapping[str, Learned]:
+        """Read where proofs say that the stops of a round are."""
+        known = self._learned.get(round_id)
+        if known is None:
+            since = self._clock()
+            rows = await memories.of_round(self._database, round_id)
+            places = {stop_id: Learned(place_of(door), place_of(box)) for stop_id, door, box in rows}
+            known = MappingProxyType({stop_id: place for stop_id, place in places.items() if place != Learned()})
+            self._learned.put(round_id, known, since=since)
+        return known
 
     async def known_round(self, round_id: str) -> KnownRound | None:
         """Find a round as it is now, with its look-up tables."""
@@ -136,6 +165,20 @@ class RoundStore:
         )
         self._rounds.put(round_id, known, since=self._clock())
         return known
+
+
+def memory_of(data: bytes | None) -> PointMemory | None:
+    """Read the memory of a door or a letterbox; None without one, and for one that another release wrote."""
+    try:
+        return PointMemory.from_bytes(data) if data else None
+    except BadMemory:
+        return None
+
+
+def place_of(data: bytes | None) -> tuple[float, float] | None:
+    """Give `(lat, lon)` of what a memory is sure of."""
+    known = memory_of(data)
+    return known.place() if known is not None else None
 
 
 def run_of_id(run_id: str) -> tuple[date, str] | None:

@@ -24,6 +24,12 @@ update run_state set matcher = $7, through_at = $8, distance_along_m = $9, statu
   updated_at = clock_timestamp()
 where run = $2;
 
+-- name: correct
+-- Put known moments of a run at other places: (day, run, at[], distance_along_m[], status[]).
+update progress set distance_along_m = new.distance_along_m, status = new.status
+from unnest($3::timestamptz[], $4::float8[], $5::text[]) as new (at, distance_along_m, status)
+where progress.day = $1 and progress.run = $2 and progress.at = new.at;
+
 -- name: add_anchor
 -- Add a moment at a stop, which counts more than a fix: (day, run, at, distance_along_m, received_at). Nothing if it is known.
 insert into progress (day, run, at, distance_along_m, status, received_at) values ($1, $2, $3, $4, 'at_stop', $5)

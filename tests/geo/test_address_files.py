@@ -2,7 +2,7 @@
 
 import pytest
 
-from geo.address_files import AddressRow, BadRow, read_addresses, repair
+from geo.address_files import AddressRow, BadRow, PostcodeRow, read_addresses, read_hexasmal, repair
 from geo.errors import BadFile
 
 BAN_HEADER = (
@@ -91,6 +91,29 @@ def test_file_of_another_form_is_one_sentence(lines, reason):
     with pytest.raises(BadFile) as caught:
         list(read_addresses(lines))
     assert reason in caught.value.reason
+
+
+HEXASMAL = {
+    2023: "code_commune_insee;nom_de_la_commune;code_postal;ligne_5;libelle_d_acheminement;coordonnees_geographiques",
+    2021: "Code_commune_INSEE;Nom_commune;Code_postal;Ligne_5;Libellé_d_acheminement;coordonnees_gps",
+    2024: "#Code_commune_INSEE;Nom_de_la_commune;Code_postal;Libellé_d_acheminement;Ligne_5",
+}
+
+
+@pytest.mark.parametrize("year", HEXASMAL)
+def test_file_of_postcodes_is_read_whatever_its_year(year):
+    cells = ["1053", "BOURG EN BRESSE", "1000", "BROU", "BOURG EN BRESSE CEDEX", "46.2,5.2"]
+    if year == 2024:
+        cells = [*cells[:3], cells[4], cells[3]]
+    good, bad = read_hexasmal(["\ufeff" + HEXASMAL[year], ";".join(cells), ";".join(["x", *cells[1:]])])
+    assert good == PostcodeRow("01053", "BOURG EN BRESSE", "01000", "BOURG EN BRESSE CEDEX", "BROU")
+    assert isinstance(bad, BadRow)
+    assert bad.line_no == 3
+
+
+def test_file_without_the_columns_of_postcodes_is_one_sentence():
+    with pytest.raises(BadFile, match="the header lacks postcode, line 5, label"):
+        list(read_hexasmal(["code_insee;nom"]))
 
 
 def test_text_that_was_encoded_once_is_left_alone():

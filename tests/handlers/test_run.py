@@ -120,3 +120,25 @@ def test_an_event_of_no_known_run_is_refused() -> None:
     with pytest.raises(Refused) as refused:
         HANDLER.subjects_of("run.started", {})
     assert refused.value.code == "no_run"
+
+
+def suspicion(round_id: str, minute: int, confidence: float = 0.98) -> dict[str, Any]:
+    since = clock(minute).replace(".000Z", "Z")
+    return {**RUN, "round_id": "T07", "suspected_round_id": round_id, "confidence": confidence, "since": since}
+
+
+def test_that_a_run_seems_to_be_on_another_round_is_said_once_for_each_such_round(run: Any) -> None:
+    run.add("run.started", RUN, 0)
+    run.add("run.mismatch_suspected", suspicion("T12", 10), 25, by="server")
+    again = run.add("run.mismatch_suspected", suspicion("T12", 10, 0.9), 26, by="server")
+    assert again.public_events == []
+    run.add("run.mismatch_suspected", suspicion("T03", 60), 75, by="server")
+    assert [each["suspected_round_id"] for each in run.said("run.mismatch_suspected")] == ["T12", "T03"]
+    assert run.said("run.mismatch_suspected")[0] == suspicion("T12", 10)
+    assert run.body["now"]["mismatch"] == {"round_id": "T03", "since": suspicion("T03", 60)["since"]}
+    assert run.body["now"]["duty"] == "on"
+
+
+def test_only_the_server_may_say_that_a_run_seems_to_be_on_another_round() -> None:
+    kind = next(each for each in HANDLER.events if each.name == "run.mismatch_suspected")
+    assert kind.by == {"server"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fieldsvc.intake.location import Locator, Place
-from fieldsvc.work.rounds import RunPlan
+from fieldsvc.work.rounds import Learned, RunPlan
 from geo import Fix, Round, Stop
 
 LAT, LON = 48.9378, 2.1609
@@ -81,6 +81,25 @@ def test_a_letterbox_far_from_the_house_is_a_right_place_too() -> None:
         place = locate(plan=house, stop_id="s3", fix=fix(east_m))
         assert place.warnings == ()
         assert place.located["door_distance_m"] < 1
+
+
+def test_where_proofs_say_that_a_door_is_counts_instead_of_the_plan() -> None:
+    learned = replace(ROW, learned={"s3": Learned(door=(LAT, ROW.stops_by_id["s3"].lon + 60 * METRE_LON))})
+    assert locate(plan=learned, stop_id="s3", fix=fix(60)).located["door_distance_m"] < 1
+    assert locate(plan=learned, stop_id="s3", fix=fix()).warnings == ("wrong_door",)
+    assert locate(stop_id="s3", fix=fix(60)).warnings == ("wrong_door",)
+    assert locate(plan=learned, stop_id="s3", fix=fix(200)).nearest_stop_id == "s5"
+    assert locate(plan=learned, fix=fix(4)).located["door_distance_m"] == pytest.approx(56, abs=0.5)
+
+
+def test_what_is_left_in_the_box_is_measured_to_the_box() -> None:
+    house = plan_of(*(replace(stop, box_at=(LAT, stop.lon - 90 * METRE_LON)) for stop in ROW.round.stops))
+    assert locate(plan=house, stop_id="s3", fix=fix(), done_at="box").warnings == ("wrong_door",)
+    assert locate(plan=house, stop_id="s3", fix=fix(-90), done_at="box").warnings == ()
+    assert locate(plan=house, stop_id="s3", fix=fix(-90), done_at="door").warnings == ()
+    assert locate(stop_id="s3", fix=fix(), done_at="box").warnings == ()  # without a box of its own
+    moved = replace(house, learned={"s3": Learned(box=(LAT, ROW.stops_by_id["s3"].lon))})
+    assert locate(plan=moved, stop_id="s3", fix=fix(), done_at="box").warnings == ()
 
 
 def test_the_same_fix_is_matched_near_where_the_run_was_less_than_ten_minutes_ago() -> None:

@@ -18,6 +18,7 @@ from geo import Fix, Round, Stop
 from handlers.fields import format_time
 
 DAY = datetime.now(UTC).date()
+RIGHT_TO_M = 15.0
 EIGHT = datetime(DAY.year, DAY.month, DAY.day, 8, tzinfo=UTC)
 NOON = EIGHT + timedelta(hours=4)
 LAT, LON = 48.9378, 2.1609
@@ -110,16 +111,16 @@ class Street:
     async def moments(self) -> list[float]:
         return [(row["at"] - EIGHT).total_seconds() for row in await self.progress()]
 
-    async def places(self) -> list[tuple[float, float | None, str]]:
-        """Seconds after eight, metres to ten, and the status."""
+    async def places(self) -> list[tuple[float, Any, str]]:
+        """Seconds after eight, metres (equal to what is near), and the status."""
         return [
-            ((row["at"] - EIGHT).total_seconds(), _tens(row["distance_along_m"]), row["status"])
+            ((row["at"] - EIGHT).total_seconds(), _about(row["distance_along_m"]), row["status"])
             for row in await self.progress()
         ]
 
 
-def _tens(metres: float | None) -> float | None:
-    return None if metres is None else round(metres, -1)
+def _about(metres: float | None) -> Any:
+    return None if metres is None else pytest.approx(metres, abs=RIGHT_TO_M)
 
 
 @pytest.fixture

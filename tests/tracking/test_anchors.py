@@ -13,7 +13,7 @@ from fieldsvc.journal.reader import Row
 from fieldsvc.store.progress import LockedRun
 from fieldsvc.tracking.anchors import duties_in, visits_in
 from fieldsvc.tracking.tracker import Taken, Visit
-from tests.tracking.conftest import DAY, EIGHT, NOON, Street, after, fix
+from tests.tracking.conftest import DAY, EIGHT, NOON, RIGHT_TO_M, Street, after, fix
 
 
 def visit(seconds: float, stop_id: str) -> Visit:
@@ -32,7 +32,7 @@ async def test_a_scan_puts_the_run_at_its_stop(street: Street) -> None:
     state = await street.state()
     assert state is not None
     assert (state["through_at"], state["status"]) == (after(120), "at_stop")
-    assert state["distance_along_m"] == pytest.approx(500, abs=1)
+    assert state["distance_along_m"] == pytest.approx(500, abs=RIGHT_TO_M)
     await street.take(fix(150, 510))
     assert (await street.places())[-1] == (150, 510, "on_round")
 
@@ -99,7 +99,7 @@ async def test_progress_in_a_pause_that_is_told_late_is_taken_back(street: Stree
     assert len(await street.fetch("select at from track")) == 4
     state = await street.state()
     assert state is not None
-    assert (state["distance_along_m"], state["through_at"]) == (pytest.approx(90, abs=1), after(90))
+    assert (state["distance_along_m"], state["through_at"]) == (pytest.approx(90, abs=RIGHT_TO_M), after(90))
     assert tracker.newest(street.run, after(200)) is None
     await street.set_duty((EIGHT, after(120)), (after(280), None))
     assert await street.take(fix(285, 281), by=tracker) == Taken(taken=1)
@@ -112,7 +112,7 @@ async def test_what_is_taken_back_leaves_the_newest_moment_that_remains_also_one
     assert await street.tracker().withdraw(street.run) == 2
     state = await street.state()
     assert state is not None
-    assert (state["through_at"], state["distance_along_m"]) == (after(90), pytest.approx(30, abs=1))
+    assert (state["through_at"], state["distance_along_m"]) == (after(90), pytest.approx(30, abs=RIGHT_TO_M))
     await street.set_duty((EIGHT, after(120)), (after(200), None))
     assert await street.take(fix(210)) == Taken(taken=1)
     await street.set_duty()

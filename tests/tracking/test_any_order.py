@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fieldsvc.tracking.steps import THINNED
 from geo import Fix
-from tests.tracking.conftest import Street, after, fix
+from tests.tracking.conftest import RIGHT_TO_M, Street, after, fix
 
 SLOWLY = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -50,13 +50,14 @@ async def test_the_newest_of_a_run_and_its_place_never_go_back_between_answers(s
         state = await street.state()
         assert state is not None
         assert state["through_at"] >= through_at
-        assert state["distance_along_m"] >= along - 0.1
+        assert state["distance_along_m"] >= along - RIGHT_TO_M
         assert (answer.taken == 0) == (state["through_at"] == through_at)
         through_at, along = state["through_at"], state["distance_along_m"]
     newest = (await street.progress())[-1]
     assert (newest["at"], newest["distance_along_m"]) == (through_at, along)
     assert all(
-        abs(row["distance_along_m"] - (row["at"] - after(0)).total_seconds()) < 1 for row in await street.progress()
+        abs(row["distance_along_m"] - (row["at"] - after(0)).total_seconds()) < RIGHT_TO_M
+        for row in await street.progress()
     )
     await _check_thinning(street, sent)
 

@@ -6,15 +6,14 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
-import orjson
 import pytest
 
 from fieldsvc.errors import Unavailable
 from fieldsvc.store.database import DATABASE_ERRORS, is_unreachable
 from fieldsvc.store.progress import LockedRun
 from fieldsvc.tracking.tracker import Taken
-from geo import Fix, Round
-from tests.tracking.conftest import DAY, DEVICE, EIGHT, LAT, LON, NOON, Street, after, fix
+from geo import Fix, Matcher, Round
+from tests.tracking.conftest import DAY, DEVICE, EIGHT, LAT, LON, NOON, RIGHT_TO_M, Street, after, fix
 
 
 async def test_fixes_become_metres_along_the_line(street: Street) -> None:
@@ -23,7 +22,7 @@ async def test_fixes_become_metres_along_the_line(street: Street) -> None:
     state = await street.state()
     assert state is not None
     assert (state["through_at"], state["status"], state["day"]) == (after(60), "on_round", DAY)
-    assert state["distance_along_m"] == pytest.approx(60, abs=1)
+    assert state["distance_along_m"] == pytest.approx(60, abs=RIGHT_TO_M)
 
 
 async def test_a_fix_sent_again_is_a_duplicate_and_changes_nothing(street: Street) -> None:
@@ -64,7 +63,7 @@ async def test_off_the_round_progress_has_no_distance_and_the_run_keeps_its_last
     state = await street.state()
     assert state is not None
     assert (state["status"], state["through_at"]) == ("off_round", after(90))
-    assert state["distance_along_m"] == pytest.approx(30, abs=1)
+    assert state["distance_along_m"] == pytest.approx(30, abs=RIGHT_TO_M)
 
 
 async def test_what_is_stored_for_the_matcher_is_small_and_holds_nothing_beside_the_line(street: Street) -> None:
@@ -73,10 +72,11 @@ async def test_what_is_stored_for_the_matcher_is_small_and_holds_nothing_beside_
         await street.take(each)
         state = await street.state()
         assert state is not None
-        stored = orjson.loads(state["matcher"].partition(b" ")[2])
         assert len(state["matcher"]) <= 1_024
-        assert stored["recent"] == []
-        assert {name for name, value in stored.items() if isinstance(value, float)} <= {"front_m", "still_m"}
+        for known in Matcher.state_from_bytes(state["matcher"].partition(b" ")[2]).known:
+            assert (known.point, known.link) == (None, None)
+            assert known.belief.codes.dtype.kind == "i", "places of the line, by number"
+            assert len(known.belief.codes) == len(known.belief.mass)
 
 
 async def test_any_place_on_earth_is_taken(street: Street) -> None:
@@ -226,6 +226,7 @@ async def test_where_a_run_was_is_remembered_for_events_without_a_scan(street: S
     tracker = street.tracker()
     await street.take(fix(0), fix(60), fix(120), fix(400, beside_m=500), by=tracker)
     near = {seconds: tracker.newest(street.run, after(seconds)) for seconds in (-30, 65, 130, 700, 720)}
-    assert [metres if metres is None else round(metres, -1) for metres in near.values()] == [0, 60, 120, 120, None]
+    told = [metres if metres is None else pytest.approx(metres, abs=RIGHT_TO_M) for metres in near.values()]
+    assert told == [0, 60, 120, 120, None]
     assert tracker.newest("run-2026-11-21-T99", EIGHT) is None
     assert street.tracker().newest(street.run, EIGHT) is None

@@ -56,6 +56,8 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/v1/rounds"): Who.WATCHER,
     ("GET", "/v1/rounds/{id}"): Who.WATCHER,
     ("GET", "/v1/runs/{id}/replay"): Who.WATCHER,
+    ("GET", "/v1/delivery-points"): Who.WATCHER,
+    ("GET", "/v1/runs/{id}/stops"): Who.WATCHER,
     ("GET", "/v1/runs/current"): Who.DEVICE,
     ("GET", "/v1/runs/{id}/sheet"): Who.DEVICE,
     ("GET", "/v1/services"): Who.DEVICE,

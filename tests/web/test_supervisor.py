@@ -146,6 +146,19 @@ def test_the_runs_of_the_day_come_with_their_work_and_where_they_are(site: Site)
     )
 
 
+def test_a_run_that_seems_to_be_on_another_round_says_so_in_the_list(site: Site) -> None:
+    start(site, 0)
+    mismatch = {"round_id": "T12", "since": "2026-11-21T08:12:30Z"}
+    body = {"facts": [], "now": {"duty": "on", "mandate": False, "mismatch": mismatch}}
+    site.write(
+        "update state set body = $2 where handler = 'run' and subject = $1",
+        f"run/{site.run_id(0)}", orjson.dumps(body),
+    )  # fmt: skip
+    found = site.ask("a", "/v1/runs").json()["runs"]
+    assert [each.get("mismatch") for each in found] == [mismatch, None, None]
+    start(site, 0)
+
+
 def test_a_pause_is_said_an_end_keeps_how_far_it_came_and_a_mandate_hides_it(site: Site) -> None:
     for duty, state, expected in (
         ("paused", "paused", ("paused", 10.0)),

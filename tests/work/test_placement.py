@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fieldsvc.work.imports import create_site, import_addresses, layout_rounds
-from fieldsvc.work.placement import address_of
+from geo.address_parts import address_of
 from tests.work.conftest import PARIS, Office
 
 MEMBERS = {

@@ -8,6 +8,7 @@ from fieldsvc.access.errors import BadCode, BadCsrf, TooManyTries
 from fieldsvc.publishing.feed import BadCursor, CursorExpired
 from fieldsvc.web.auth import CSRF_HEADER
 from fieldsvc.web.reference.bodies import ANY, INTEGER, STRING, array, record
+from fieldsvc.web.reference.delivery_points import DELIVERY_POINTS
 from fieldsvc.web.reference.operation import (
     ACTING,
     BATCH,
@@ -374,6 +375,7 @@ OPERATIONS: Table = {
     **_CARRIERS,
     **ALERTS,
     **SUPERVISION,
+    **DELIVERY_POINTS,
     **_TASKS,
     **_ENDPOINTS,
     **_READING,

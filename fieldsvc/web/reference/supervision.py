@@ -62,7 +62,13 @@ _RUNS = record(
                     "distance_along_m": nullable(NUMBER),
                     "status": nullable(_STATUS),
                     "seen_at": nullable(TIME),
-                }
+                },
+                {
+                    "mismatch": {
+                        **record({"round_id": STRING, "since": TIME}),
+                        "description": "There when the run seems to be on another round than its own.",
+                    }
+                },
             )
         )
     },
@@ -86,6 +92,53 @@ _REPLAY = record(
                     "lat": nullable(NUMBER),
                     "received_at": {**TIME, "description": "Later than `at` when the phone had no network."},
                 }
+            )
+        ),
+    }
+)
+_EXPECTED = {
+    **nullable(TIME),
+    "description": "The median; the truth is before `eta_early_at` or behind `eta_late_at` once in ten each.",
+}
+_STOPS = record(
+    {
+        "run_id": STRING,
+        "round_id": STRING,
+        "state": STRING,
+        "at": {**TIME, "description": "The moment of the forecast."},
+        "seen_at": nullable(TIME),
+        "distance_along_m": nullable(NUMBER),
+        "status": nullable(_STATUS),
+        "end_eta_at": _EXPECTED,
+        "end_early_at": nullable(TIME),
+        "end_late_at": nullable(TIME),
+        "skipped_candidates": {**INTEGER, "description": "Stops that may have been skipped; candidates, no facts."},
+        "skipped_with_open_tasks": {**INTEGER, "description": "How many of them still have an open task."},
+        "stops": array(
+            record(
+                {
+                    "stop_id": STRING,
+                    "sequence": INTEGER,
+                    "address": nullable(STRING),
+                    "state": {
+                        "enum": ["served", "passed", "ahead", "not_reached"],
+                        "description": "Served: a stay or an event; passed: walked past without either.",
+                    },
+                    "arrived_at": nullable(TIME),
+                    "departed_at": nullable(TIME),
+                    "passed_at": nullable(TIME),
+                    "open_tasks": INTEGER,
+                    "eta_at": _EXPECTED,
+                    "eta_early_at": nullable(TIME),
+                    "eta_late_at": nullable(TIME),
+                },
+                {
+                    "stop_range": {**array(STRING), "description": "First and last stop that the stay may belong to."},
+                    "out_of_order": {"type": "boolean"},
+                    "skipped_candidate": {"type": "boolean"},
+                    "window_until": {**TIME, "description": "The narrowest window of the stop's open tasks."},
+                    "late": {**nullable(STRING), "description": "`likely` or `possible`: that window will be missed."},
+                },
             )
         ),
     }
@@ -158,5 +211,18 @@ SUPERVISION: Table = {
         security=PERSON,
         faults=_PERSON,
         path={"id": "The run."},
+    ),
+    ("GET", "/v1/runs/{id}/stops"): Operation(
+        "supervision",
+        "Dit quand une tournée est passée à chaque point, et quand elle est attendue aux autres.",
+        one(200, "The stops in planned order.", _STOPS),
+        security=PERSON,
+        faults=_PERSON,
+        parameters=(_SITE,),
+        path={"id": "The run."},
+        description=(
+            "Computed from the run's progress when asked, and kept nowhere. An estimate is given only on duty and before "
+            "the start, as an interval that holds the truth eight times in ten."
+        ),
     ),
 }

@@ -3,7 +3,7 @@
 import { Fault, get, getAll, post } from "./api.js";
 import { sayFault, showAlarms } from "./alarms.js";
 import { listen } from "./feed.js";
-import { closeReplay, makePanel, showFollowing, showPanel } from "./panel.js";
+import { closeReplay, makePanel, refreshNext, showFollowing, showPanel } from "./panel.js";
 import { ON_MAP, SHAPES, glyph } from "./shapes.js";
 import { counts, empty, filtered, freshness, rows, take, takeAlarms, takeList } from "./state.js";
 import * as table from "./table.js";
@@ -63,6 +63,7 @@ function begin() {
   setInterval(showFreshness, 1000);
   setInterval(() => document.hidden || draw(), AGES_EVERY_MS);
   setInterval(() => document.hidden || readList(), LIST_EVERY_MS);
+  setInterval(() => document.hidden || page.paused || refreshNext(panel), LIST_EVERY_MS);
   loadAll();
 }
 
@@ -269,6 +270,7 @@ function catchUp() {
   showFreshness();
   draw();
   readList().catch(sayNothing);
+  if (!page.paused) refreshNext(panel);
 }
 
 function expired() {

@@ -3,12 +3,13 @@
 import { Fault, get } from "./api.js";
 import { glyph } from "./shapes.js";
 import { makeReplay } from "./replay.js";
+import { makeStops, readNext } from "./stops.js";
 import { ago, clock, distance, moment, stateWord, t } from "./words.js";
 
 // `query` narrows requests to the page's site; `onClose`, `onFollow(on)`, `onReplay(round, pieces, head)`.
 export function makePanel(root, { query, onClose, onFollow, onReplay }) {
   const find = (name) => root.querySelector(`[data-panel="${name}"]`);
-  const panel = { root, find, row: null, replay: null, query, onReplay };
+  const panel = { root, find, row: null, replay: null, next: makeStops(root, query), query, onReplay };
   find("close").addEventListener("click", onClose);
   find("follow").addEventListener("click", () => onFollow(find("follow").getAttribute("aria-pressed") !== "true"));
   find("replay").addEventListener("click", () => toggleReplay(panel));
@@ -16,9 +17,11 @@ export function makePanel(root, { query, onClose, onFollow, onReplay }) {
 }
 
 export function showPanel(panel, row) {
-  if (row?.id !== panel.row?.id) closeReplay(panel);
+  const isOther = row?.id !== panel.row?.id;
+  if (isOther) closeReplay(panel);
   panel.row = row;
   panel.root.hidden = !row;
+  if (isOther) readNext(panel.next, row);
   if (!row) return;
   const { find } = panel;
   say(find("round"), row.round);
@@ -35,6 +38,11 @@ export function showPanel(panel, row) {
   say(find("seen"), row.seenAt ? `${ago(row.age)} (${clock(row.seenAt)})` : t("ago_never"));
   find("seen").title = row.seenAt ? moment(row.seenAt) : "";
   find("follow").disabled = !row.live;
+}
+
+// Read the expected times of the selected round again.
+export function refreshNext(panel) {
+  if (panel.row) readNext(panel.next, panel.row);
 }
 
 export function showFollowing(panel, on) {

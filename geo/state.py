@@ -1,0 +1,165 @@
+"""What the matcher remembers between the fixes of one run, and its form in at most 1,000 bytes.
+
+Only places along the round are in it, never a place beside it. Chances are written as 255ths of 16 nats below the most
+probable place; of a belief too wide for its share of the bytes the least probable places are left out, of older ones sooner.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from geo.belief import Belief, Link
+from geo.course import Ints
+from geo.errors import BadState
+from geo.positions import Array
+from geo.sight import Point
+
+STATE_VERSION = 2
+MOST_BYTES = 1_000
+_HEAD = struct.Struct("<BBffB6d")
+_BELIEF = struct.Struct("<dfiBBHif")
+_RUN = struct.Struct("<IH")
+_NATS_PER_STEP = 16 / 255
+_SHARE_OF_NEWEST = 0.42
+
+
+class Dwell(NamedTuple):
+    """Where a carrier stands still, in metres along, and since when, in unix seconds."""
+
+    at_m: float = -1e9
+    since: float = 0.0
+
+
+NO_DWELL = Dwell()
+
+
+class Known(NamedTuple):
+    """One fix that was taken: what was believed after it, and how that followed from the one before.
+
+    `is_anchor`: it was a scan or a served stop. `link` and `point` are not stored: the link is made again when it is needed, the point is gone.
+    """
+
+    belief: Belief
+    is_sharp: bool
+    is_anchor: bool = False
+    link: Link | None = None
+    point: Point | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """The memory of a run; immutable. Two states are equal when their bytes are.
+
+    `known` holds the last fixes, oldest first. `pace_mps` is what this run walks at, 0 = not yet known. `sure_m` is the last sure place,
+    below 0 = none.
+    """
+
+    known: tuple[Known, ...] = ()
+    pace_mps: float = 0.0
+    sure_m: float = -1.0
+    off_fixes: int = 0
+    standing: Dwell = NO_DWELL
+    dwell: Dwell = NO_DWELL
+    confirmed_dwell: Dwell = NO_DWELL
+
+    def to_bytes(self) -> bytes:
+        """Write the state, with its version, for another process: at most 1,000 bytes."""
+        head = _HEAD.pack(
+            STATE_VERSION,
+            len(self.known),
+            self.pace_mps,
+            self.sure_m,
+            min(self.off_fixes, 255),
+            *self.standing,
+            *self.dwell,
+            *self.confirmed_dwell,
+        )
+        parts, left = [], MOST_BYTES - len(head)
+        for age, known in enumerate(reversed(self.known)):
+            older = len(self.known) - 1 - age
+            share = left if not older else int(left * (_SHARE_OF_NEWEST if age == 0 else 1 / (older + 1)))
+            parts.append(_packed(known, share))
+            left -= len(parts[-1])
+        return b"".join([head, *reversed(parts)])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, State) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+
+def state_from_bytes(data: bytes) -> State:
+    """Read what `State.to_bytes` wrote; raise BadState."""
+    try:
+        version, count, pace, sure, off_fixes, *dwells = _HEAD.unpack_from(data)
+        if version != STATE_VERSION:
+            raise BadState
+        at, known = _HEAD.size, []
+        for _ in range(count):
+            one, at = _unpacked(data, at)
+            known.append(one)
+        if at != len(data) or not np.isfinite([pace, sure, *dwells]).all():
+            raise BadState
+    except (struct.error, ValueError) as error:
+        raise BadState from error
+    return State(tuple(known), pace, sure, off_fixes, *(Dwell(*dwells[i : i + 2]) for i in (0, 2, 4)))
+
+
+def _packed(known: Known, share: int) -> bytes:
+    belief = known.belief
+    codes, mass = belief.codes, belief.mass
+    while True:
+        runs = _runs_of(codes)
+        size = _BELIEF.size + len(runs) * _RUN.size + len(codes)
+        if size <= share or not len(codes):
+            break
+        spare = max((size - share) // 2, 1)
+        order = np.argsort(mass, kind="stable")[spare:] if spare < len(mass) else np.zeros(0, dtype=np.int64)
+        order.sort()
+        codes, mass = codes[order], mass[order]
+    most = float(mass.max()) if len(mass) else 1.0
+    steps = np.clip(np.round(-np.log(np.maximum(mass / most, 1e-12)) / _NATS_PER_STEP), 0, 255).astype(np.uint8)
+    head = _BELIEF.pack(
+        belief.at,
+        belief.off / most,
+        belief.back_to,
+        belief.rung,
+        known.is_sharp + 2 * known.is_anchor,
+        len(runs),
+        belief.top,
+        belief.at - belief.since,
+    )
+    return b"".join([head, *(_RUN.pack(int(codes[low]), high - low) for low, high in runs), steps.tobytes()])
+
+
+def _runs_of(codes: Ints) -> list[tuple[int, int]]:
+    """Cut sorted codes where one is missing: (first, past the last) of each run."""
+    if not len(codes):
+        return []
+    cuts = (np.flatnonzero(np.diff(codes) != 1) + 1).tolist()
+    return list(zip([0, *cuts], [*cuts, len(codes)], strict=True))
+
+
+def _unpacked(data: bytes, at: int) -> tuple[Known, int]:
+    moment, off, back_to, rung, flags, count, top, lasts = _BELIEF.unpack_from(data, at)
+    at += _BELIEF.size
+    runs = [_RUN.unpack_from(data, at + i * _RUN.size) for i in range(count)]
+    at += count * _RUN.size
+    size = sum(length for _, length in runs)
+    if len(data) < at + size or not np.isfinite([moment, off]).all():
+        raise BadState
+    codes = np.concatenate(
+        [np.arange(first, first + length) for first, length in runs] or [np.zeros(0, dtype=np.int64)]
+    )
+    mass: Array = np.exp(-_NATS_PER_STEP * np.frombuffer(data, np.uint8, size, at).astype(np.float64))
+    total = float(mass.sum()) + off
+    if not total > 0:
+        raise BadState
+    return Known(
+        Belief(moment, codes, mass / total, off / total, back_to, rung, top, moment - lasts),
+        bool(flags & 1),
+        bool(flags & 2),
+    ), at + size
