@@ -127,12 +127,12 @@ class Matcher:
         self.round = rnd
         self.mode = mode
         self.lag_fixes = lag_fixes
-        self._model = model or Model()
+        self.model = model or Model()
         self._course = rnd.course
-        self._filter = Filter(self._course, self._model)
+        self.filter = Filter(self._course, self.model)
         self._stops: list[float] = rnd.stop_distances_m.tolist()
         self._engine = engine
-        self._usual_mps = _MOVING * SPEED_MPS.get(mode, SPEED_MPS["foot"])
+        self.usual_mps = _MOVING * SPEED_MPS.get(mode, SPEED_MPS["foot"])
 
     def start(self) -> State:
         """Begin a run of which nothing is known yet."""
@@ -154,14 +154,14 @@ class Matcher:
     def replay(self, fixes: Iterable[Fix]) -> list[Found]:
         """Match a whole run from its start: one Found per fix, in the order given; a fix out of time is late."""
         every = list(fixes)
-        points = points_of(self._course, [fix for fix in every if is_usable(fix)], self._model)
+        points = points_of(self._course, [fix for fix in every if is_usable(fix)], self.model)
         gaps = [_LONG_AGO_S, *(after.at - before.at for before, after in pairwise(points))]
         if len(points) < len(every) or any(gap <= 0 for gap in gaps):
             return self._one_by_one(every)
         if points and self._is_fast(len(points)):
             return self._replayed_fast(every, points, gaps)
         state, found = self.start(), []
-        for fix, point, sight in zip(every, points, sights_of(self._course, points, gaps, self._model), strict=True):
+        for fix, point, sight in zip(every, points, sights_of(self._course, points, gaps, self.model), strict=True):
             state, one = self._take(state, fix, point, sight)
             found.append(one)
         return found
@@ -175,14 +175,14 @@ class Matcher:
         sight = sight_of_stop(self._course, along, _STOP_SIGMA_M)
         if state.known and moment < state.known[-1].belief.at:
             newest = state.known[-1]
-            belief = self._filter.followed(
-                newest.belief, self._filter.placed(moment, sight), way_m=self._way_m(state, newest.belief.at - moment)
+            belief = self.filter.followed(
+                newest.belief, self.filter.placed(moment, sight), way_m=self._way_m(state, newest.belief.at - moment)
             )
             state = replace(state, known=(*state.known[:-1], newest._replace(belief=belief, link=None)))
         else:
             before = state.known[-1].belief if state.known else None
             way_m = self._way_m(state, moment - before.at) if before else 0.0
-            belief = self._filter.anchored(before, moment, sight, way_m=way_m, trust=_STOP_IS_RIGHT)
+            belief = self.filter.anchored(before, moment, sight, way_m=way_m, trust=_STOP_IS_RIGHT)
             kept = state.known if before is None or before.at < moment else state.known[:-1]
             known = (*kept, Known(belief, is_sharp=True, is_anchor=True))[-max(self.lag_fixes, 1) :]
             state = replace(state, known=known, sure_m=along, off_fixes=0, dwell=Dwell(along, moment))
@@ -192,7 +192,7 @@ class Matcher:
     def at(self, distance_m: float, at: datetime) -> State:
         """Begin at a place along the round that is known from elsewhere."""
         sight = sight_of_stop(self._course, min(max(distance_m, 0.0), self._course.length_m), _PLACE_SIGMA_M)
-        return State((Known(self._filter.placed(at.timestamp(), sight), is_sharp=True),))
+        return State((Known(self.filter.placed(at.timestamp(), sight), is_sharp=True),))
 
     def place(self, state: State, fix: Fix) -> Match:
         """Place one fix by a state and forget it; one fix alone may say `off_round`."""
@@ -221,8 +221,8 @@ class Matcher:
     def _replayed_fast(self, fixes: Sequence[Fix], points: Sequence[Point], gaps: Sequence[float]) -> list[Found]:
         """Make the matches of what the compiled filter believed."""
         fast = import_module("geo.fast")
-        rows = rows_of(points, gaps, self._model)
-        trace = fast.trace(self._filter, rows, lag=self.lag_fixes, usual_mps=self._usual_mps)
+        rows = rows_of(points, gaps, self.model)
+        trace = fast.trace(self.filter, rows, lag=self.lag_fixes, usual_mps=self.usual_mps)
         now, later = fast.spots_of(trace.now, trace.others), fast.spots_of(trace.later, trace.later_others)
         dwell, later_dwell, off_fixes, found = NO_DWELL, NO_DWELL, 0, []
         for i, (fix, point) in enumerate(zip(fixes, points, strict=True)):
@@ -241,28 +241,28 @@ class Matcher:
         return found
 
     def _seen(self, state: State, fix: Fix) -> tuple[Point, Sight]:
-        (point,) = points_of(self._course, [fix], self._model)
+        (point,) = points_of(self._course, [fix], self.model)
         before = [known.belief.at for known in state.known if known.belief.at <= point.at]
         gap_s = point.at - before[-1] if before else _LONG_AGO_S
-        return point, sights_of(self._course, [point], [gap_s], self._model)[0]
+        return point, sights_of(self._course, [point], [gap_s], self.model)[0]
 
     def _way_m(self, state: State, dt_s: float) -> float:
-        return (state.pace_mps or self._usual_mps) * dt_s
+        return (state.pace_mps or self.usual_mps) * dt_s
 
     def _take(self, state: State, fix: Fix, point: Point, sight: Sight) -> tuple[State, Found]:
         """Go on by one fix: believe, say what is believed now, and what is confirmed of an earlier fix."""
         before = state.known[-1].belief if state.known else None
         link, dt_s = None, 0.0
-        if before is None or not self._filter.knows(before):
-            belief, evidence = self._filter.first(point.at, sight)
+        if before is None or not self.filter.knows(before):
+            belief, evidence = self.filter.first(point.at, sight)
             state = State()
         else:
             dt_s = point.at - before.at
             is_still = self._is_still(state, point)
-            sight = seen_standing(sight, point, self._model) if is_still else sight
+            sight = seen_standing(sight, point, self.model) if is_still else sight
             way_m = self._way_m(state, dt_s)
-            belief, link, evidence = self._filter.step(before, point.at, sight, way_m=way_m, is_still=is_still)
-        spot = self._filter.spot(belief.codes, belief.mass)
+            belief, link, evidence = self.filter.step(before, point.at, sight, way_m=way_m, is_still=is_still)
+        spot = self.filter.spot(belief.codes, belief.mass)
         pace_mps, sure_m = self._moved(state, spot, belief, dt_s=dt_s)
         off_fixes = state.off_fixes + 1 if belief.off >= _OFF else 0
         known = (*state.known, Known(belief, point.is_sharp, link=link, point=point))
@@ -277,7 +277,7 @@ class Matcher:
 
     def _is_still(self, state: State, point: Point) -> bool:
         """Tell whether a fix is where the carrier surely was just before: nobody gets to another pass without moving."""
-        if state.standing.at_m < 0 or point.at - state.standing.since < self._model.still_after * point.sigma_m:
+        if state.standing.at_m < 0 or point.at - state.standing.since < self.model.still_after * point.sigma_m:
             return False
         x, y = self._course.point(state.standing.at_m)
         return hypot(point.x - x, point.y - y) <= STILL_WITHIN * point.sigma_m
@@ -296,11 +296,11 @@ class Matcher:
         """Learn from a step between two sure places how fast this run is: (pace, the sure place or -1)."""
         if belief.off >= _OFF or spot.confidence < SURE:
             return state.pace_mps, -1.0
-        pace = state.pace_mps or self._usual_mps
+        pace = state.pace_mps or self.usual_mps
         if state.sure_m >= 0 and dt_s > 0:
             walked = (spot.along_m - state.sure_m) * (-1 if spot.reversed else 1)
             if walked > PACE_MOVED_M and dt_s < PACE_WITHIN_S:
-                low, high = PACE_LEAST * self._usual_mps, PACE_MOST * self._usual_mps
+                low, high = PACE_LEAST * self.usual_mps, PACE_MOST * self.usual_mps
                 pace = min(max(pace + PACE_LEARNT * (min(walked / dt_s, 2 * high) - pace), low), high)
         return pace, spot.along_m
 
@@ -310,12 +310,12 @@ class Matcher:
             return None, dwell
         chances = known[-1].belief.mass, known[-1].belief.off
         for before, after in reversed(list(pairwise(known))):
-            link = after.link or self._filter.link(
+            link = after.link or self.filter.link(
                 before.belief, after.belief.at, after.belief.codes, rung=after.belief.rung
             )
-            chances = self._filter.smoothed(before.belief, link, chances)
+            chances = self.filter.smoothed(before.belief, link, chances)
         first = known[0]
-        spot = self._filter.spot(first.belief.codes, chances[0])
+        spot = self.filter.spot(first.belief.codes, chances[0])
         return self._told(spot, first, datetime.fromtimestamp(first.belief.at, UTC), dwell=dwell, off=chances[1])
 
     def _told(self, spot: Spot, known: Known, at: datetime, *, dwell: Dwell, off: float) -> tuple[Match, Dwell]:
@@ -357,7 +357,7 @@ class Matcher:
         """Say that the carrier is off the round, or that nobody knows; the place is the last sure one, the offset to the nearest."""
         nearest = self._course.nearest(known.point.x, known.point.y) if known.point else None
         back_to = known.belief.back_to
-        along = self._filter.metres_of(back_to) if back_to >= 0 else nearest[0] if nearest else spot.along_m
+        along = self.filter.metres_of(back_to) if back_to >= 0 else nearest[0] if nearest else spot.along_m
         match = self._on(spot._replace(along_m=along), None, at)
         status = OFF_ROUND if known.is_sharp else UNKNOWN
         return replace(match, status=status, stop_id=None, offset_m=nearest[1] if nearest else None)
@@ -367,7 +367,7 @@ class Matcher:
         earlier = [known for known in state.known if known.belief.at <= point.at]
         if earlier and earlier[-1].belief.at == point.at:
             same = earlier[-1]._replace(point=point)
-            spot = self._filter.spot(same.belief.codes, same.belief.mass)
+            spot = self.filter.spot(same.belief.codes, same.belief.mass)
             dwell = state.dwell if same.belief is state.known[-1].belief else Dwell()
             return self._told(spot, same, fix.fixed_at, dwell=dwell, off=same.belief.off)[0]
         return self._apart(state, fix, point, sight)
@@ -377,10 +377,10 @@ class Matcher:
         earlier = [known for known in state.known if known.belief.at < point.at]
         if earlier:
             gap_s = point.at - earlier[-1].belief.at
-            belief = self._filter.step(earlier[-1].belief, point.at, sight, way_m=self._way_m(state, gap_s))[0]
+            belief = self.filter.step(earlier[-1].belief, point.at, sight, way_m=self._way_m(state, gap_s))[0]
         else:
-            belief = self._filter.first(point.at, sight)[0]
-        spot = self._filter.spot(belief.codes, belief.mass)
+            belief = self.filter.first(point.at, sight)[0]
+        spot = self.filter.spot(belief.codes, belief.mass)
         return self._told(
             spot, Known(belief, point.is_sharp, point=point), fix.fixed_at, dwell=Dwell(), off=belief.off
         )[0]
@@ -388,7 +388,7 @@ class Matcher:
     def _unusable(self, state: State, fix: Fix) -> Match:
         """Answer a fix that says nothing by the last sure place, with no confidence."""
         back_to = state.known[-1].belief.back_to if state.known else -1
-        spot = Spot(self._filter.metres_of(back_to) if back_to >= 0 else 0.0, 0.0, reversed=False)
+        spot = Spot(self.filter.metres_of(back_to) if back_to >= 0 else 0.0, 0.0, reversed=False)
         return replace(self._on(spot, None, fix.fixed_at), status=UNKNOWN)
 
 

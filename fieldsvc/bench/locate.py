@@ -24,6 +24,7 @@ import numpy as np
 from fieldsvc.bench.courses import COUNTRY, KINDS, courses, data_folder
 from fieldsvc.bench.figures import Figures, Run, confirmed_of, figures_of, nearest_of, provisional_of, window_of
 from fieldsvc.bench.lines import Show, rounded
+from fieldsvc.bench.matching_speed import speeds
 from fieldsvc.bench.noise import ACCURACIES, HEAVY_LASTING, Noise, correlation
 from fieldsvc.bench.tracks import NORMAL, correlations, lateral_errors_m, matched, movements, read_tracks, sigmas_m
 from fieldsvc.bench.walks import PACE_MPS, PLANS, Walk, walk
@@ -141,6 +142,8 @@ async def run(*, cycles: int, full: bool, show: Show) -> None:
     for number, case in enumerate(cases(full=full)):
         for line in lines_of(case, runs=10 if full else max(1, cycles), seed=REPORTING + number):
             show(line)
+    for line in speeds(seed=REPORTING):
+        show(line)
     folder = data_folder()
     if folder is not None:
         for line in lines_of_tracks(folder):
