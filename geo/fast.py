@@ -109,7 +109,7 @@ def trace(which: Filter, points: Array, *, lag: int, usual_mps: float) -> Trace:
 
 _FIGURES = (
     "off_per_s off_density jump_per_s return_per_s astray_per_s return_anywhere reversed_share settled_s"
-    " still_share still_after still_temper"
+    " still_share still_temper"
 ).split()
 
 
@@ -235,13 +235,13 @@ def _follow(points: Array, line: Any, sizes: Any, step: Array, back: Array, figu
         else:
             dt_s = at - points[k - 1, 0]
             held_off = ring[4][before, GONE]
-            is_still = stood_at >= 0 and at - stood_since >= figures[9] * sigma
+            is_still = stood_at >= 0 and at - stood_since >= point[8]
             is_still = is_still and _apart(stood_at, point[1], point[2], step_m, line) <= STILL_WITHIN * sigma
             if is_still:
                 peak = 1 / (2 * pi * sigma * sigma)
                 for j in range(found):
-                    seen[0, j] = peak * (seen[0, j] / peak) ** figures[10]
-                    seen[1, j] = peak * (seen[1, j] / peak) ** figures[10]
+                    seen[0, j] = peak * (seen[0, j] / peak) ** figures[9]
+                    seen[1, j] = peak * (seen[1, j] / peak) ** figures[9]
             rung = STILL if is_still else _rung(pace * dt_s)
             _lead(ring, slot, before, dt_s, rung, figures, n)
             known = (ring[0][before], ring[1][before], held[SIZE], held_off, held[RETURN])

@@ -50,6 +50,7 @@ from geo.motion import (
     STILL_WITHIN,
     SURE,
     Model,
+    stands_after_s,
 )
 from geo.positions import Fix
 from geo.rounds import Round
@@ -277,7 +278,7 @@ class Matcher:
 
     def _is_still(self, state: State, point: Point) -> bool:
         """Tell whether a fix is where the carrier surely was just before: nobody gets to another pass without moving."""
-        if state.standing.at_m < 0 or point.at - state.standing.since < self.model.still_after * point.sigma_m:
+        if state.standing.at_m < 0 or point.at - state.standing.since < stands_after_s(self.model, point.sigma_m):
             return False
         x, y = self._course.point(state.standing.at_m)
         return hypot(point.x - x, point.y - y) <= STILL_WITHIN * point.sigma_m

@@ -8,7 +8,7 @@ import numpy as np
 
 from geo.belief import Sight
 from geo.course import Course
-from geo.motion import Model
+from geo.motion import Model, stands_after_s
 from geo.positions import Array, Fix, is_plausible
 
 SHARP_M = 40.0
@@ -53,10 +53,21 @@ def points_of(course: Course, fixes: Sequence[Fix], model: Model) -> list[Point]
 
 
 def rows_of(points: Sequence[Point], gaps_s: Sequence[float], model: Model) -> Array:
-    """Write points as rows for the compiled filter: at, x, y, sigma, reach, tempering, heading x and y (0, 0 = unknown)."""
+    """Write points as rows for the compiled filter: at, x, y, sigma, reach, tempering, heading x and y (0, 0 = unknown), seconds after which he
+    stands.
+    """
     return np.array(
         [
-            (p.at, p.x, p.y, p.sigma_m, reach_of(p.sigma_m), tempering(gap, model), *(p.heading or (0.0, 0.0)))
+            (
+                p.at,
+                p.x,
+                p.y,
+                p.sigma_m,
+                reach_of(p.sigma_m),
+                tempering(gap, model),
+                *(p.heading or (0.0, 0.0)),
+                stands_after_s(model, p.sigma_m),
+            )
             for p, gap in zip(points, gaps_s, strict=True)
         ]
     )

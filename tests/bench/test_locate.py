@@ -292,7 +292,9 @@ async def test_bench_prints_lines_in_the_form_of_the_contract(monkeypatch: pytes
     monkeypatch.delenv("FIELDSVC_TEST_DATA", raising=False)
     lines: list[dict[str, object]] = []
     await locate.run(cycles=1, full=False, show=lines.append)
-    assert len(lines) == 10
+    speed = [line for line in lines if line["metric"] == "matched_fixes_per_s"]
+    assert len(lines) == 10 + len(speed)
+    assert len(speed) == 2 * 2 * 3
     for line in lines:
         assert line.keys() == {"bench", "metric", "value", "ratio_to", "ratio", "conditions"}
         assert line["bench"] == "locate"
