@@ -23,6 +23,7 @@ AWAY = 0.5
 FIRST_WAY_M = 300.0
 FIRST_NEAR, FIRST_REVERSED = 0.7, 0.06
 _FOLLOWS = 1e-3
+_HARDLY = 1e-12
 _WEIGHED = 0.95
 GOES_ON = 30
 FIRST_OFF = 0.1
@@ -186,6 +187,8 @@ class Filter:
         codes, density = self._both_ways(sight)
         link = self.link(before, at, codes, rung=rung_of(way_m))
         mass = link.prior * density
+        if not float(mass.sum()) > 0:  # nothing leads there: off the round at this very moment
+            return self.placed(at, sight)
         return self._mixed(Belief(at, codes, mass / mass.sum(), 0.0), before, share=trust)
 
     def followed(self, now: Belief, anchor: Belief, *, way_m: float) -> Belief:
@@ -200,7 +203,7 @@ class Filter:
         )
         places = np.arange(max(middle - reach, 0), min(middle + reach + 1, self.course.places))
         codes, _ = self._both_ways(Sight(places, np.ones(len(places)), np.ones(len(places))))
-        prior = self.link(anchor, now.at, codes, rung=rung_of(way_m)).prior
+        prior = np.maximum(self.link(anchor, now.at, codes, rung=rung_of(way_m)).prior, _HARDLY)
         kept = np.sort(np.argsort(-prior, kind="stable")[:PLACES_KEPT])
         return self._mixed(Belief(now.at, codes[kept], prior[kept] / prior[kept].sum(), 0.0), now, share=_WEIGHED)
 

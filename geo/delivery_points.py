@@ -92,7 +92,7 @@ class PointMemory:
         return Plane(*self.planned).latlon(known.east_m, known.north_m) if known is not None and known.is_sure else None
 
     def to_bytes(self) -> bytes:
-        """Write it in at most 247 bytes."""
+        """Write it in at most 248 bytes."""
         known, lat_lon = self.learned, [round(each * _DEGREE) for each in self.planned]
         place = (known.east_m, known.north_m, known.radius_m) if known is not None else (0.0, 0.0, 0.0)
         counts = (known.proofs, known.days) if known is not None else (0, 0)

@@ -22,6 +22,10 @@ class EmptyRound(GeoError):
     """The round has neither a line nor stops, so nothing can be placed on it."""
 
 
+class ImplausibleRound(EmptyRound):
+    """A vertex of the round's line, or a stop that draws it, cannot be a real place, so nothing can be placed on it."""
+
+
 class UnknownStop(GeoError):
     """The stop is not on this round."""
 

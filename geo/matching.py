@@ -403,5 +403,9 @@ def locate(
     matcher = Matcher(rnd, mode, lag_fixes=0)
     state = matcher.start()
     if after_distance_m is not None and isfinite(after_distance_m):
-        state = matcher.at(after_distance_m, fix.fixed_at - timedelta(seconds=max(after_s, 0.001)))
+        state = matcher.at(
+            after_distance_m,
+            fix.fixed_at
+            - timedelta(seconds=min(max(after_s, 0.001), _LONG_AGO_S / 1e6) if isfinite(after_s) else 60.0),
+        )
     return matcher.place(state, fix)

@@ -134,4 +134,4 @@ def stands_after_s(model: Model, sigma_m: float) -> float:
 
 def chance(per_s: float, dt_s: float, *, most: float = 1.0) -> float:
     """Turn a rate into the chance over an interval."""
-    return min(1 - exp(-per_s * dt_s), most)
+    return min(1 - exp(-per_s * max(dt_s, 0.0)), most)

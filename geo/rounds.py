@@ -8,7 +8,7 @@ from math import hypot
 import numpy as np
 
 from geo.course import Course, lay_course
-from geo.errors import EmptyRound, UnknownStop
+from geo.errors import EmptyRound, ImplausibleRound, UnknownStop
 from geo.positions import Array, Plane, is_plausible
 
 LonLat = tuple[float, float]
@@ -65,9 +65,11 @@ class Round:
 
     @cached_property
     def plane(self) -> Plane:
-        """The plane in metres around the middle of the round."""
+        """The plane in metres around the middle of the round; raise EmptyRound, ImplausibleRound."""
         if not self.drawn_line:
             raise EmptyRound
+        if not all(is_plausible(lat, lon) for lon, lat in self.drawn_line):
+            raise ImplausibleRound
         lons, lats = zip(*self.drawn_line, strict=True)
         return Plane((min(lats) + max(lats)) / 2, (min(lons) + max(lons)) / 2)
 

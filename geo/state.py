@@ -6,6 +6,7 @@ probable place; of a belief too wide for its share of the bytes the least probab
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from geo.belief import Belief, Link
 from geo.course import Ints
 from geo.errors import BadState
+from geo.motion import STILL
 from geo.positions import Array
 from geo.sight import Point
 
@@ -23,6 +25,7 @@ _BELIEF = struct.Struct("<dfiBBHif")
 _RUN = struct.Struct("<IH")
 _NATS_PER_STEP = 16 / 255
 _SHARE_OF_NEWEST = 0.42
+_LATEST = 1e11
 
 
 class Dwell(NamedTuple):
@@ -101,7 +104,8 @@ def state_from_bytes(data: bytes) -> State:
         for _ in range(count):
             one, at = _unpacked(data, at)
             known.append(one)
-        if at != len(data) or not np.isfinite([pace, sure, *dwells]).all():
+        in_order = all(one.belief.at <= other.belief.at for one, other in pairwise(known))
+        if at != len(data) or not in_order or not np.isfinite([pace, sure, *dwells]).all():
             raise BadState
     except (struct.error, ValueError) as error:
         raise BadState from error
@@ -149,7 +153,9 @@ def _unpacked(data: bytes, at: int) -> tuple[Known, int]:
     runs = [_RUN.unpack_from(data, at + i * _RUN.size) for i in range(count)]
     at += count * _RUN.size
     size = sum(length for _, length in runs)
-    if len(data) < at + size or not np.isfinite([moment, off]).all():
+    if len(data) < at + size or not (
+        0 <= moment <= _LATEST and 0 <= off < np.inf and 0 <= lasts < np.inf and rung <= STILL
+    ):
         raise BadState
     codes = np.concatenate(
         [np.arange(first, first + length) for first, length in runs] or [np.zeros(0, dtype=np.int64)]

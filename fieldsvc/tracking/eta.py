@@ -83,7 +83,8 @@ def _told(planned: Round, told: Told, *, now: datetime, planned_at: datetime | N
             expected = forecast(planned, course, known(told.learned), now=now, today=today)
     except EmptyRound:
         course, expected = Course(()), Forecast()
-    arrivals = dict(expected.arrivals)
+    arrivals = _shown(course, expected, told.work)
+    end = max([expected.end, *arrivals.values()], key=lambda each: each.at) if expected.end else None
     seen = duty is not None or run.state == "ended"
     return {
         "run_id": run.run_id,
@@ -93,9 +94,9 @@ def _told(planned: Round, told: Told, *, now: datetime, planned_at: datetime | N
         "seen_at": _time(run.through_at) if seen else None,
         "distance_along_m": run.distance_along_m if seen else None,
         "status": status_of(duty, run.status) if duty else None,
-        "end_eta_at": _time(expected.end.at) if expected.end else None,
-        "end_early_at": _time(expected.end.early_at) if expected.end else None,
-        "end_late_at": _time(expected.end.late_at) if expected.end else None,
+        "end_eta_at": _time(end.at) if end else None,
+        "end_early_at": _time(end.early_at) if end else None,
+        "end_late_at": _time(end.late_at) if end else None,
         "skipped_candidates": sum(visit.skipped_candidate for visit in course.visits),
         "skipped_with_open_tasks": sum(
             visit.skipped_candidate and visit.stop_id in told.work for visit in course.visits
@@ -105,6 +106,12 @@ def _told(planned: Round, told: Told, *, now: datetime, planned_at: datetime | N
             for i, visit in enumerate(course.visits[:STOPS_MOST])
         ],
     }
+
+
+def _shown(course: Course, expected: Forecast, work: Mapping[str, OpenWork]) -> dict[str, Estimate]:
+    """Leave out when a stop is expected that was jumped over and has nothing open: it was probably skipped for good."""
+    skipped = {visit.stop_id for visit in course.visits if visit.skipped_candidate and visit.stop_id not in work}
+    return {stop_id: each for stop_id, each in expected.arrivals if stop_id not in skipped}
 
 
 def _stop(planned: Round, i: int, visit: StopVisit, eta: Estimate | None, *, work: OpenWork) -> dict[str, Any]:

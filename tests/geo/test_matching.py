@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo.errors import BadState, EmptyRound, UnknownStop
+from geo.errors import BadState, EmptyRound, ImplausibleRound, UnknownStop
 from geo.matching import Matcher, locate
 from geo.positions import Fix, Plane
 from geo.rounds import Round, Stop
@@ -34,6 +34,15 @@ def both_sides():
 @pytest.fixture(scope="module")
 def straight():
     return round_through([(0, 0), (1000, 0)])
+
+
+@pytest.fixture(scope="module")
+def straight_state(straight):
+    matcher = Matcher(straight)
+    state = matcher.start()
+    for i in range(6):
+        state, _ = matcher.update(state, fix_at(straight, 100 + 20 * i, 20 * i))
+    return matcher, state.to_bytes()
 
 
 def fix_at(rnd, distance_m, after_s=0.0, *, east=0.0, north=0.0, accuracy_m=8.0):
@@ -152,6 +161,12 @@ def test_last_distance_chooses_between_two_passes_of_one_street(both_sides):
     assert locate(both_sides, fix, 780).distance_along_m == pytest.approx(800, abs=8)
 
 
+@pytest.mark.parametrize(("after_m", "after_s"), [(float("nan"), 5), (-50, float("nan")), (1e9, -3), (180, 1e300)])
+def test_odd_last_distances_are_borne(both_sides, after_m, after_s):
+    match = locate(both_sides, fix_at(both_sides, 200), after_m, after_s=after_s)
+    assert 0 <= match.distance_along_m <= both_sides.length_m
+
+
 def test_equal_passes_without_memory_are_told_beside_the_first(both_sides):
     match = locate(both_sides, fix_at(both_sides, 1250))
     assert match.confidence < 0.8
@@ -207,6 +222,21 @@ def test_no_bytes_raise_anything_but_bad_state(data):
             Matcher.state_from_bytes(body)
         except BadState:
             continue
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 900), st.integers(1, 255))
+def test_a_state_with_a_wrong_byte_is_refused_or_goes_on(straight_state, place, wrong):
+    matcher, data = straight_state
+    broken = bytearray(data)
+    broken[place % len(data)] ^= wrong
+    try:
+        state = Matcher.state_from_bytes(bytes(broken))
+    except BadState:
+        return
+    _, found = matcher.update(state, fix_at(matcher.round, 230, 300))
+    assert 0 <= found.provisional.confidence <= 1
+    assert 0 <= found.provisional.distance_along_m <= matcher.round.length_m
 
 
 def test_state_of_another_line_starts_anew(both_sides, straight):
@@ -286,6 +316,18 @@ def test_a_scan_that_contradicts_every_fix_is_outweighed_in_the_end(both_sides):
     assert found.provisional.distance_along_m == pytest.approx(310, abs=15)
 
 
+def test_a_scan_at_the_moment_of_a_fix_off_the_round_is_believed_and_kept(straight):
+    matcher = Matcher(straight)
+    state = matcher.start()
+    for i in range(6):
+        state, _ = matcher.update(state, fix_at(straight, 300, 30 * i, north=400))
+    state, _ = matcher.anchor(state, "st-30", START + timedelta(seconds=150))
+    state = Matcher.state_from_bytes(state.to_bytes())
+    _, found = matcher.update(state, fix_at(straight, straight.distance_of("st-30"), 180))
+    assert found.provisional.distance_along_m == pytest.approx(straight.distance_of("st-30"), abs=15)
+    assert found.provisional.confidence > 0.9
+
+
 def test_scan_of_another_round_is_an_unknown_stop(straight):
     matcher = Matcher(straight)
     with pytest.raises(UnknownStop, match="st-999"):
@@ -363,6 +405,9 @@ def test_round_of_a_single_place_can_be_matched():
 def test_a_round_without_anything_is_said_to_be_empty():
     with pytest.raises(EmptyRound):
         Matcher(Round("none", [], []))
+    for lon, lat in ((float("nan"), 48.9), (2.48, float("inf")), (2.48, 1e308), (500.0, 48.9)):
+        with pytest.raises(ImplausibleRound):
+            Matcher(Round("nowhere", [(2.48, 48.9), (lon, lat)], []))
 
 
 BAD = st.sampled_from([0.0, -1.0, 48.9, 2.48, 91.0, 181.0, 1e9, float("nan"), float("inf"), -float("inf")])
