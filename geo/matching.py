@@ -31,14 +31,15 @@ street walked out and back looks the same both ways round until its end, and wit
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from importlib.util import find_spec
 from itertools import pairwise
 from math import hypot, isfinite
+from types import ModuleType
 
 from geo.belief import Belief, Filter, Sight, Spot
+from geo.match import AT_STOP, FORWARD, OFF_ROUND, ON_ROUND, REVERSED, UNKNOWN, Found, Match
 from geo.motion import (
     PACE_LEARNT,
     PACE_LEAST,
@@ -57,8 +58,20 @@ from geo.rounds import Round
 from geo.sight import Point, is_usable, points_of, rows_of, seen_standing, sight_of_stop, sights_of
 from geo.state import NO_DWELL, Dwell, Known, State, state_from_bytes
 
-ON_ROUND, AT_STOP, OFF_ROUND, UNKNOWN = "on_round", "at_stop", "off_round", "unknown"
-FORWARD, REVERSED = "forward", "reversed"
+__all__ = [
+    "AT_STOP",
+    "FORWARD",
+    "OFF_ROUND",
+    "ON_ROUND",
+    "REVERSED",
+    "SPEED_MPS",
+    "UNKNOWN",
+    "Found",
+    "Match",
+    "Matcher",
+    "locate",
+]
+
 SPEED_MPS = {"foot": 1.4, "bike": 3.5, "van": 8.0}
 _MOVING = 0.8
 _STOP_SIGMA_M = 15.0
@@ -70,42 +83,6 @@ _TOLD = 0.5
 _OFF = 0.5
 _LONG_AGO_S = 1e12
 _FAST_FROM = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A place along a round: metres from its start, `progress` 0..1, `offset_m` positive to the right of the planned way.
-
-    `stop_id` is the nearest stop along the round (None under 0.5 confidence), `next_stop_id` the first one ahead.
-    `alternatives` holds up to three other passes as (distance_along_m, chance). Off the round the distance is that of the last
-    sure place on it. `offset_m` is None where the fix itself is no longer known: confirmed from a state that was stored.
-    `direction` is `reversed` while the round is walked backwards.
-    """
-
-    round_id: str
-    stop_id: str | None
-    next_stop_id: str | None
-    distance_along_m: float
-    progress: float
-    offset_m: float | None
-    confidence: float
-    status: str
-    alternatives: tuple[tuple[float, float], ...]
-    fixed_at: datetime
-    direction: str = FORWARD
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a fix told: `provisional` for this fix, `confirmed` for the fix `lag_fixes` earlier, knowing those since.
-
-    `evidence` is the natural logarithm of the density per m² with which this round, with all fixes before, foresaw this one: rounds
-    are compared by the sums over the same fixes.
-    """
-
-    provisional: Match | None
-    confirmed: Match | None
-    evidence: float = 0.0
 
 
 class Matcher:
@@ -123,7 +100,7 @@ class Matcher:
         """Raise EmptyRound when there is nothing to be placed on. An unknown mode counts as on foot.
 
         `replay` runs compiled where the extra `fast` is installed: many times faster once it was compiled, the same answers. By
-        itself it does so from 1,000 fixes on; `engine` = "fast" or "numpy" decides.
+        itself it does so from 1,000 fixes on; `engine` = "fast" (ImportError where it is not installed) or "numpy" decides.
         """
         self.round = rnd
         self.mode = mode
@@ -159,8 +136,9 @@ class Matcher:
         gaps = [_LONG_AGO_S, *(after.at - before.at for before, after in pairwise(points))]
         if len(points) < len(every) or any(gap <= 0 for gap in gaps):
             return self._one_by_one(every)
-        if points and self._is_fast(len(points)):
-            return self._replayed_fast(every, points, gaps)
+        fast = self._compiled(len(points))
+        if fast is not None and points:
+            return self._replayed_fast(fast, every, points, gaps)
         state, found = self.start(), []
         for fix, point, sight in zip(every, points, sights_of(self._course, points, gaps, self.model), strict=True):
             state, one = self._take(state, fix, point, sight)
@@ -214,14 +192,21 @@ class Matcher:
             found.append(one)
         return found
 
-    def _is_fast(self, fixes: int) -> bool:
+    def _compiled(self, fixes: int) -> ModuleType | None:
+        """Import the compiled filter where it is wanted; where it does not work and nobody insists, the plain one does."""
         if self._engine == "numpy" or (self._engine is None and fixes < _FAST_FROM):
-            return False
-        return find_spec("numba") is not None
+            return None
+        try:
+            return import_module("geo.fast")
+        except (ImportError, RuntimeError):  # not installed, not for this numpy, no folder to keep what was compiled
+            if self._engine == "fast":
+                raise
+            return None
 
-    def _replayed_fast(self, fixes: Sequence[Fix], points: Sequence[Point], gaps: Sequence[float]) -> list[Found]:
+    def _replayed_fast(
+        self, fast: ModuleType, fixes: Sequence[Fix], points: Sequence[Point], gaps: Sequence[float]
+    ) -> list[Found]:
         """Make the matches of what the compiled filter believed."""
-        fast = import_module("geo.fast")
         rows = rows_of(points, gaps, self.model)
         trace = fast.trace(self.filter, rows, lag=self.lag_fixes, usual_mps=self.usual_mps)
         now, later = fast.spots_of(trace.now, trace.others), fast.spots_of(trace.later, trace.later_others)

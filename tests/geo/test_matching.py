@@ -1,5 +1,6 @@
 """The matcher as its users call it: which pass, which stop, off the round or not, from a state that can be stored."""
 
+import sys
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
@@ -119,6 +120,16 @@ def test_compiled_and_numpy_filters_give_the_same_matches(both_sides):
                 )
                 assert mine.distance_along_m == pytest.approx(theirs.distance_along_m, abs=0.05)
                 assert mine.confidence == pytest.approx(theirs.confidence, abs=1e-4)
+
+
+def test_without_a_working_compiler_the_plain_filter_serves(both_sides, monkeypatch):
+    fixes = [fix for fix, _ in noisy_walk(both_sides, sigma_m=10, every_s=8.5, seed=5)]
+    assert len(fixes) >= 1_000
+    expected = Matcher(both_sides, engine="numpy").replay(fixes)
+    monkeypatch.setitem(sys.modules, "geo.fast", None)
+    assert Matcher(both_sides).replay(fixes) == expected
+    with pytest.raises(ImportError):
+        Matcher(both_sides, engine="fast").replay(fixes)
 
 
 def test_one_fix_after_the_other_gives_what_a_replay_gives(both_sides):

@@ -18,9 +18,10 @@ from fieldsvc.store.embedded_cluster import LOG_CAP_BYTES, Cluster
 
 REPOSITORY = Path(__file__).parents[2]
 HOLDER = """
-import sys
+import signal, sys
 from pathlib import Path
 from fieldsvc.store.embedded import EmbeddedPostgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell begin with it ignored
 server = EmbeddedPostgres(Path(sys.argv[1]))
 print(server.acquire(), flush=True)
 sys.stdin.readline()
