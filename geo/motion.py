@@ -25,7 +25,11 @@ _POOR_M = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Chances and lengths of the filter; lengths in metres, times in seconds."""
+    """Chances and lengths of the filter; lengths in metres, times in seconds.
+
+    `stay`, `back`, `skip` are chances of a step, `still_*` what differs while standing; `jump`, `off`, `return`, `astray` (back to where
+    he surely was) are rates. `correlated_s`: how long phones err alike. `beside_m`: how far beside the line carriers walk.
+    """
 
     stay: float = 0.13
     back: float = 0.08
@@ -119,10 +123,9 @@ def _whole(weights: Array) -> Array:
 
 def _per_place(fine: Array) -> Array:
     """Sum chances over places, wherever in its own place the carrier was: a triangle of two places' width."""
-    ramp = np.minimum(np.arange(1, 2 * _FINE), np.arange(2 * _FINE - 1, 0, -1)) / _FINE**2 * 1.0
-    spread = np.convolve(fine, ramp * _FINE, mode="same") / _FINE
-    found = spread[::_FINE] * 1.0
-    found = found / found.sum() if found.sum() > 0 else found
+    ramp = np.minimum(np.arange(1, 2 * _FINE), np.arange(2 * _FINE - 1, 0, -1))
+    found = np.convolve(fine, ramp, mode="same")[::_FINE]
+    found = found / found.sum()
     found[0] = found[-1] = 0.0
     return np.asarray(found)
 

@@ -103,7 +103,7 @@ def round_on(
     network: Streets, kind: str, rng: Rng, *, round_id: str, sided: bool = False, is_country: bool = False
 ) -> Round:
     """Take a compact piece around a node, and make its tour about as long as a round is: two tries at the length."""
-    tour_of = _out_and_back if kind == "both_sides" else _postman
+    tour_of = out_and_back if kind == "both_sides" else _postman
     goal_m = COUNTRY_LENGTH_M if is_country else LENGTH_M
     start = int(rng.choice(sorted(network.at_node)))
     metres, tour = goal_m * (0.5 if kind == "both_sides" else 0.75), []
@@ -112,9 +112,9 @@ def round_on(
         tour = tour_of(network, piece, start)
         metres *= goal_m / sum(network.streets[street].length_m for street, _, _ in tour)
     if is_country:
-        return _drawn(network, tour, round_id, mode="van", stops=_at_nodes(network, tour))
-    stops = _along(network, tour, rng, alternate=kind == "zigzag", sided=sided)
-    return _drawn(network, tour, round_id, mode="foot", stops=stops)
+        return drawn(network, tour, round_id, mode="van", stops=_at_nodes(network, tour))
+    stops = stops_along(network, tour, rng, alternate=kind == "zigzag", sided=sided)
+    return drawn(network, tour, round_id, mode="foot", stops=stops)
 
 
 def compact_piece(network: Streets, start: int, metres: float) -> list[int]:
@@ -153,7 +153,7 @@ def _ways(network: Streets, start: int, piece: frozenset[int]) -> dict[int, tupl
     return found
 
 
-def _out_and_back(network: Streets, piece: Sequence[int], start: int) -> list[Pass]:
+def out_and_back(network: Streets, piece: Sequence[int], start: int) -> list[Pass]:
     """Walk a piece depth first, straight on where one can: each street once each way, the second time back."""
     left, known = set(piece), {start}
     tour: list[Pass] = []
@@ -237,7 +237,7 @@ def _circuit(network: Streets, copies: Counter[int], start: int) -> list[tuple[i
 Places = list[tuple[float, float, str | None]]  # x, y, side
 
 
-def _along(network: Streets, tour: Sequence[Pass], rng: Rng, *, alternate: bool, sided: bool) -> Places:
+def stops_along(network: Streets, tour: Sequence[Pass], rng: Rng, *, alternate: bool, sided: bool) -> Places:
     """Put a stop every 18 m or so along what is served, on the right, or on either side by chance."""
     places: Places = []
     due = float(rng.uniform(0.3, 1.0)) * SPACING_M
@@ -269,7 +269,8 @@ def _at_nodes(network: Streets, tour: Sequence[Pass]) -> Places:
     return places
 
 
-def _drawn(network: Streets, tour: Sequence[Pass], round_id: str, *, mode: str, stops: Places) -> Round:
+def drawn(network: Streets, tour: Sequence[Pass], round_id: str, *, mode: str, stops: Places) -> Round:
+    """Make the round of a tour: its line along the middle of the streets, and these stops."""
     points = np.concatenate([network.streets[number].points_from(start) for number, start, _ in tour])
     keep = np.concatenate(([True], np.hypot(*np.diff(points, axis=0).T) > 0.2))
     latlon = network.plane.latlon

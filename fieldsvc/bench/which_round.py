@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fieldsvc.bench.courses import _along, _drawn, _out_and_back, compact_piece, data_folder
+from fieldsvc.bench.courses import compact_piece, data_folder, drawn, out_and_back, stops_along
 from fieldsvc.bench.lines import Show, rounded
 from fieldsvc.bench.locate import REPORTING
 from fieldsvc.bench.streets import Rng, Streets, grid, read_graphml
@@ -67,9 +67,9 @@ def adjacent_rounds(streets: Streets, *, seed: int, length_m: float = LENGTH_M) 
         piece = compact_piece(part, start, total_m if total_m < 1.4 * length_m else length_m)
         left -= {numbers[i] for i in piece}
         if sum(part.streets[i].length_m for i in piece) > 0.3 * length_m:
-            tour = _out_and_back(part, piece, start)
-            stops = _along(part, tour, rng, alternate=False, sided=False)
-            rounds.append(_drawn(part, tour, f"R{len(rounds):02d}", mode="foot", stops=stops))
+            tour = out_and_back(part, piece, start)
+            stops = stops_along(part, tour, rng, alternate=False, sided=False)
+            rounds.append(drawn(part, tour, f"R{len(rounds):02d}", mode="foot", stops=stops))
     return rounds
 
 
