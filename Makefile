@@ -87,7 +87,7 @@ browser:
 
 .venv/ready-for-tests: .venv/ready requirements/test.txt
 	@echo "Installing what the tests need into .venv"
-	@$(PIP) install --require-hashes --only-binary :all: --requirement requirements/test.txt
+	@$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement requirements/test.txt
 	@touch $@
 
 .venv/ready-for-bench: .venv/ready requirements/bench.txt

@@ -7,20 +7,27 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import SecretStr
 
-from fieldsvc.app import Platform
 from fieldsvc.errors import NotFound, UserMistake
+from fieldsvc.intake.abouts import Abouts
 from fieldsvc.intake.accept import Caller, Intake, Upload, accept
+from fieldsvc.intake.corrections import Originals
 from fieldsvc.intake.location import Locator
+from fieldsvc.intake.points import Points
 from fieldsvc.journal import receipts
 from fieldsvc.journal import verify as verifying
 from fieldsvc.journal.quarantine import Entry, Quarantine
 from fieldsvc.journal.submission import Submission
 from fieldsvc.journal.timers import command_of
+from fieldsvc.platform import Platform
 from fieldsvc.settings import Settings
 from fieldsvc.store import device as devices
+from fieldsvc.store import pilot as pilots
+from fieldsvc.store import site as site_store
 from fieldsvc.web import documents
+from fieldsvc.work import proof_document
 from handlers.story import Actor
 
 SETTLED = frozenset({"accepted", "duplicate"})
@@ -41,6 +48,29 @@ async def move_run(platform: Platform, run_id: str, name: str) -> dict[str, Any]
     actor = Actor("operator", entered_by="cli")
     await platform.commands.send(name, {"run_id": run_id}, actor=actor, site=plan.site, run=run_id)
     return {"run_id": run_id, "said": name}
+
+
+async def pilot(platform: Platform, action: str, *, service: str | None, sites: list[str]) -> dict[str, Any]:
+    """List, set or end pilots of services. UserMistake for an unknown service or site."""
+    if action != "list":
+        if service is None or service not in platform.registry.handlers:
+            raise UserMistake(f"Name a service: {', '.join(sorted(platform.registry.handlers))}.")
+        if action == "end" and not await pilots.end(platform.database, service):
+            raise UserMistake(f"{service} is not piloted.")
+        if action == "set":
+            if missing := [each for each in sites if not await site_store.exists(platform.database, each)]:
+                raise UserMistake(f"There is no site {', '.join(missing)}.")
+            await pilots.put(platform.database, service, sites)
+    return {name: sorted(where) for name, where in (await pilots.every(platform.database)).items()}
+
+
+async def verify(platform: Platform, what: str, path: Path | None) -> tuple[dict[str, Any], bool]:
+    """Check the journal, or a file against this store's key; the report and whether all is well."""
+    if what == "journal":
+        return await verify_journal(platform)
+    if what == "proof":
+        return verify_proof(path, None, platform.vault.public_key)
+    return await verify_receipts(platform, path)
 
 
 async def verify_journal(platform: Platform) -> tuple[dict[str, Any], bool]:
@@ -70,6 +100,27 @@ async def verify_receipts(platform: Platform, path: Path | None) -> tuple[dict[s
     return found, len(genuine) == len(bodies) and ids == known
 
 
+def verify_proof(
+    path: Path | None, key: str | None, own: Ed25519PublicKey | None = None
+) -> tuple[dict[str, Any], bool]:
+    """Check a proof of delivery, JSON or PDF, with nothing but a key: given as text or as a file, else this store's own."""
+    if path is None or not path.is_file():
+        raise UserMistake("Name a file with a proof, JSON or PDF.")
+    try:
+        given = Path(key).read_text() if key and len(key) < 256 and Path(key).is_file() else key
+        public = proof_document.read_key(given) if given else own
+    except (ValueError, OSError):
+        raise UserMistake("The key is a file or a text: Ed25519, in base64, hexadecimal or PEM.") from None
+    if public is None:
+        raise UserMistake("Name a key with --key.")
+    checked = proof_document.check(path.read_bytes(), public)
+    proof = checked.proof or {}
+    told = {
+        name: proof[name] for name in ("item", "event", "handed_over", "shows", "lacks", "issued_at") if name in proof
+    }
+    return {"genuine": checked.proof is not None, "faults": list(checked.faults), **told}, checked.proof is not None
+
+
 async def quarantine(platform: Platform, action: str, entry: str | None, *, settled_too: bool) -> list[dict[str, Any]]:
     """List entries, or show, retry or discard one."""
     kept = Quarantine(platform.database, platform.vault)
@@ -94,7 +145,17 @@ async def _retry(platform: Platform, entry: Entry) -> dict[str, Any]:
         return {"status": outcome.results[0].status, "reason": outcome.results[0].reason}
     device = await devices.by_id(platform.database, entry.device) if entry.device else None
     caller = Caller(Actor("device" if device else "operator"), device=device, site=entry.site)
-    intake = Intake(platform.writer, platform.vault, platform.registry, platform.rounds, platform.placer, Locator())
+    intake = Intake(
+        platform.writer,
+        platform.vault,
+        platform.registry,
+        platform.rounds,
+        platform.placer,
+        Locator(),
+        Originals(platform.database, platform.registry),
+        Abouts(platform.reader),
+        Points(platform.database),
+    )
     upload = Upload(entry.body, "application/json", None, caller, datetime.now(UTC))
     result: dict[str, Any] = (await accept(intake, upload))["results"][0]
     return result

@@ -2,29 +2,26 @@
 
 import argparse
 import asyncio
-import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from fieldsvc import admin, demo, explain, explain_fix, logs
-from fieldsvc.access import accounts, enrolment, provisioning
-from fieldsvc.app import ROLES, Platform, open_platform
+from fieldsvc import admin, creating, demo, explain, explain_fix, listen, logs
+from fieldsvc.app import ROLES
 from fieldsvc.bench import suite
+from fieldsvc.commands import Args, command, group, json_option, opened, show
 from fieldsvc.errors import FieldsvcError, UserMistake
-from fieldsvc.serve import database_url, run, serve, stop_event
+from fieldsvc.platform import Platform
+from fieldsvc.serve import run, serve, stop_event
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.apps import APPS
 from fieldsvc.simulate.run import BadInput, load_devices, simulate
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
-
-Args = argparse.Namespace
-Command = Callable[[Args, Settings], Awaitable[None]]
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -59,26 +56,6 @@ def _settings(args: Args) -> Settings:
         raise UserMistake(f"This setting is not valid: {names}. `fieldsvc config --describe` explains them.") from None
 
 
-@asynccontextmanager
-async def _platform(settings: Settings) -> AsyncIterator[Platform]:
-    async with database_url(settings) as url, open_platform(settings, url) as platform:
-        yield platform
-
-
-def _base_url(settings: Settings) -> str:
-    return settings.public_url or f"http://{settings.host}:{settings.port}"
-
-
-def show(value: Any, *, as_json: bool = True) -> None:
-    """Print an object: as one JSON line, or as `name: value` lines."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    if not as_json and isinstance(value, dict):
-        text = "\n".join(
-            f"{key}: {json.dumps(each) if isinstance(each, dict) else each}" for key, each in value.items()
-        )
-    print(text)  # noqa: T201 - a command's output
-
-
 async def demo_command(args: Args, settings: Settings) -> None:
     """Run a fictional town: database, service, simulated phones and a subscriber, on one screen."""
     del args
@@ -96,7 +73,7 @@ async def serve_command(args: Args, settings: Settings) -> None:
 async def migrate_command(args: Args, settings: Settings) -> None:
     """Bring the database to this version's schema."""
     del args
-    async with _platform(settings):
+    async with opened(settings):
         show({"migrated": True})
 
 
@@ -105,7 +82,7 @@ async def import_command(args: Args, settings: Settings) -> None:
     path: Path = args.file
     if not path.is_file():
         raise UserMistake(f"There is no file {path}.")
-    async with _platform(settings) as platform:
+    async with opened(settings) as platform:
         with progress_bar() as progress:
             if args.what == "rounds":
                 found: Any = await imports.import_rounds(platform.database, path, zone=settings.zone, progress=progress)
@@ -123,7 +100,9 @@ async def _import_lines(platform: Platform, args: Args, lines: Any, progress: An
     if args.what == "addresses":
         return await imports.import_addresses(platform.database, lines, progress=progress)
     if args.what == "roster":
-        return await imports.import_roster(platform.database, lines, progress=progress)
+        days = await imports.roster_days(platform.database, lines, progress=progress)
+        await platform.runs.tell_changes(days)
+        return len(days)
     importer = TaskImport(
         platform.tasks, opener=platform.opener, registry=platform.registry, zone=platform.settings.zone
     )
@@ -132,68 +111,22 @@ async def _import_lines(platform: Platform, args: Args, lines: Any, progress: An
 
 async def layout_command(args: Args, settings: Settings) -> None:
     """Lay walkable rounds of a site over the imported addresses."""
-    async with _platform(settings) as platform:
+    async with opened(settings) as platform:
         found = await imports.layout_rounds(
             platform.database, site=args.site, count=args.count, zone=settings.zone, mode=args.mode
         )
     show(admin.report_of("rounds", found), as_json=args.json)
 
 
-async def site_command(args: Args, settings: Settings) -> None:
-    """Make a site: the building where rounds start."""
-    async with _platform(settings) as platform:
-        await imports.create_site(platform.database, args.site)
-    show({"site": args.site}, as_json=args.json)
-
-
-async def device_enrol_command(args: Args, settings: Settings) -> None:
-    """Enrol a carrier's phone; its credentials are shown this once."""
-    async with _platform(settings) as platform:
-        found = await enrolment.enrol_device(
-            platform.database, _base_url(settings), carrier=args.carrier, site=args.site, round_id=args.round
-        )
-    show(found, as_json=args.json)
-    if sys.stdout.isatty() and not args.json:
-        print(provisioning.qr_terminal(provisioning.links(found)["owntracks"]["qr_text"]))  # noqa: T201 - to be scanned
-
-
-async def device_revoke_command(args: Args, settings: Settings) -> None:
-    """Refuse a phone from now on."""
-    async with _platform(settings) as platform:
-        await enrolment.revoke_device(platform.database, args.device)
-    show({"device_id": args.device, "revoked": True}, as_json=args.json)
-
-
-async def account_create_command(args: Args, settings: Settings) -> None:
-    """Make an account: `subscriber NAME [--scopes a,b]`, or `ROLE EMAIL [--site S] [--account A]`."""
-    async with _platform(settings) as platform:
-        if args.role == "subscriber":
-            scopes = [scope.strip() for scope in (args.scopes or "").split(",") if scope.strip()]
-            found = await accounts.create_subscriber(platform.database, args.name, scopes=scopes)
-        else:
-            found = await accounts.create_person(
-                platform.database, _base_url(settings), args.role, email=args.name, site=args.site, parent=args.account
-            )
-    show(found, as_json=args.json)
-
-
-async def account_link_command(args: Args, settings: Settings) -> None:
-    """Make a new sign-in link for a person: it works once, for 15 minutes."""
-    async with _platform(settings) as platform:
-        link = await accounts.sign_in_link(platform.database, _base_url(settings), args.account)
-    show({"account_id": args.account, "sign_in_url": link}, as_json=args.json)
-
-
-async def account_revoke_command(args: Args, settings: Settings) -> None:
-    """Refuse an account, and the persons who belong to it, from now on."""
-    async with _platform(settings) as platform:
-        revoked = await accounts.revoke_account(platform.database, args.account)
-    show({"account_id": args.account, "revoked": revoked}, as_json=args.json)
+async def pilot_command(args: Args, settings: Settings) -> None:
+    """Pilot a service at some sites only, end its pilot so that it is everywhere, or list the pilots."""
+    async with opened(settings) as platform:
+        show(await admin.pilot(platform, args.action, service=args.service, sites=args.sites), as_json=args.json)
 
 
 async def run_command(args: Args, settings: Settings) -> None:
     """Start or end a run for a carrier whose phone cannot say so."""
-    async with _platform(settings) as platform:
+    async with opened(settings) as platform:
         found = await admin.move_run(platform, args.run, "run.started" if args.action == "start" else "run.ended")
     show(found, as_json=args.json)
 
@@ -221,12 +154,12 @@ async def bench_command(args: Args, settings: Settings) -> None:
 
 
 async def verify_command(args: Args, settings: Settings) -> None:
-    """Check the journal's chains, or receipts that a phone was given."""
-    async with _platform(settings) as platform:
-        if args.what == "journal":
-            found, good = await admin.verify_journal(platform)
-        else:
-            found, good = await admin.verify_receipts(platform, args.file)
+    """Check the journal's chains, receipts that a phone was given, or a proof of delivery (with --key offline)."""
+    if args.what == "proof" and args.key:
+        found, good = admin.verify_proof(args.file, args.key)
+    else:
+        async with opened(settings) as platform:
+            found, good = await admin.verify(platform, args.what, args.file)
     show(found, as_json=args.json)
     if not good:
         raise FieldsvcError("The check found faults.")
@@ -234,7 +167,7 @@ async def verify_command(args: Args, settings: Settings) -> None:
 
 async def quarantine_command(args: Args, settings: Settings) -> None:
     """Look at what could not be taken: list, show, retry, or discard."""
-    async with _platform(settings) as platform:
+    async with opened(settings) as platform:
         for found in await admin.quarantine(platform, args.action, args.entry, settled_too=args.all):
             show(found)
 
@@ -242,7 +175,7 @@ async def quarantine_command(args: Args, settings: Settings) -> None:
 async def explain_address_command(args: Args, settings: Settings) -> None:
     """Explain how an address is read, which known addresses are like it, and which round would serve it."""
     explain.check(args, settings)
-    async with _platform(settings) as platform:
+    async with opened(settings) as platform:
         report, words = await explain.explain(args, platform.placer, settings)
     if args.json:
         show(report)
@@ -256,7 +189,7 @@ async def explain_fix_command(args: Args, settings: Settings) -> None:
     if args.rounds is not None:
         planned = explain_fix.round_of_file(args)
     else:
-        async with _platform(settings) as platform:
+        async with opened(settings) as platform:
             planned = await explain_fix.planned_round(args, platform.rounds)
     report, words = explain_fix.explain(args, planned)
     if args.json:
@@ -293,31 +226,17 @@ def progress_bar() -> Iterator[Callable[[int], None]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fieldsvc", description="Event platform for postal carriers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _command(commands, "demo", demo_command).add_argument("--port", type=int)
-    _serve_parser(_command(commands, "serve", serve_command))
-    _command(commands, "migrate", migrate_command)
-    _import_parser(_command(commands, "import", import_command))
-    _layout_parser(_command(commands, "layout", layout_command))
-    _creating_parsers(commands)
-    _simulate_parser(_command(commands, "simulate", simulate_command))
+    command(commands, "demo", demo_command).add_argument("--port", type=int)
+    _serve_parser(command(commands, "serve", serve_command))
+    command(commands, "migrate", migrate_command)
+    _import_parser(command(commands, "import", import_command))
+    _layout_parser(command(commands, "layout", layout_command))
+    creating.add_parsers(commands)
+    _run_parser(json_option(command(commands, "run", run_command)))
+    _simulate_parser(command(commands, "simulate", simulate_command))
+    listen.add_arguments(command(commands, "listen", listen.listen_command))
     _operator_parsers(commands)
     _explain_parsers(commands)
-    return parser
-
-
-def _command(commands: Any, name: str, act: Command) -> argparse.ArgumentParser:
-    about = (act.__doc__ or "").strip()
-    found: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
-    found.set_defaults(command=act)
-    return found
-
-
-def _group(commands: Any, name: str, about: str) -> Any:
-    return commands.add_parser(name, help=about, description=about).add_subparsers(required=True, metavar="ACTION")
-
-
-def _json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
@@ -331,7 +250,7 @@ def _import_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("addresses", "rounds", "roster", "tasks"))
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--account", help="tasks: the account they belong to; default: the operator")
-    _json(parser)
+    json_option(parser)
 
 
 def _layout_parser(parser: argparse.ArgumentParser) -> None:
@@ -339,30 +258,12 @@ def _layout_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--mode", choices=("foot", "bike", "van"), default="foot")
-    _json(parser)
+    json_option(parser)
 
 
-def _creating_parsers(commands: Any) -> None:
-    site = _group(commands, "site", "Sites: the buildings where rounds start.")
-    _json(_command(site, "create", site_command)).add_argument("site", metavar="SITE")
-    device = _group(commands, "device", "Carriers' phones.")
-    enrol = _json(_command(device, "enrol", device_enrol_command))
-    enrol.add_argument("--carrier", required=True)
-    enrol.add_argument("--site", required=True)
-    enrol.add_argument("--round")
-    _json(_command(device, "revoke", device_revoke_command)).add_argument("device", metavar="DEVICE")
-    account = _group(commands, "account", "Accounts of subscribers and of people.")
-    create = _json(_command(account, "create", account_create_command))
-    create.add_argument("role", choices=("subscriber", *accounts.ROLES), metavar="ROLE")
-    create.add_argument("name", metavar="NAME|EMAIL")
-    create.add_argument("--scopes", help="subscriber: operator, health, order:<service>, comma-separated")
-    create.add_argument("--site")
-    create.add_argument("--account")
-    _json(_command(account, "link", account_link_command)).add_argument("account", metavar="ACCOUNT")
-    _json(_command(account, "revoke", account_revoke_command)).add_argument("account", metavar="ACCOUNT")
-    runs = _json(_command(commands, "run", run_command))
-    runs.add_argument("action", choices=("start", "end"))
-    runs.add_argument("run", metavar="RUN")
+def _run_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("start", "end"))
+    parser.add_argument("run", metavar="RUN")
 
 
 def _simulate_parser(parser: argparse.ArgumentParser) -> None:
@@ -376,24 +277,29 @@ def _simulate_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _operator_parsers(commands: Any) -> None:
-    bench = _command(commands, "bench", bench_command)
+    bench = command(commands, "bench", bench_command)
     bench.add_argument("what", choices=(*suite.BENCHES, "all"))
     bench.add_argument("--cycles", type=int, default=3)
     bench.add_argument("--json", action="store_true", help="the only form there is")
     bench.add_argument("--full", action="store_true", help="longer, for a quieter figure")
-    verify = _json(_command(commands, "verify", verify_command))
-    verify.add_argument("what", choices=("journal", "receipts"))
-    verify.add_argument("file", nargs="?", type=Path, help="receipts: one a line")
-    entries = _command(commands, "quarantine", quarantine_command)
+    verify = json_option(command(commands, "verify", verify_command))
+    verify.add_argument("what", choices=("journal", "receipts", "proof"))
+    verify.add_argument("file", nargs="?", type=Path, help="receipts: one a line; a proof: JSON or PDF")
+    verify.add_argument("--key", help="proof: the public key, or a file with it; needs no database")
+    entries = command(commands, "quarantine", quarantine_command)
     entries.add_argument("action", choices=("list", "show", "retry", "discard"))
     entries.add_argument("entry", nargs="?", metavar="ID")
     entries.add_argument("--all", action="store_true", help="list: also what was settled")
+    pilot = json_option(command(commands, "pilot", pilot_command))
+    pilot.add_argument("action", choices=("list", "set", "end"))
+    pilot.add_argument("service", nargs="?")
+    pilot.add_argument("sites", nargs="*", metavar="SITE", help="set: where it is; none for nowhere yet")
     for name in ("openapi", "asyncapi"):
-        _command(commands, name, openapi_command).set_defaults(name=name)
-    _command(commands, "config", config_command).add_argument("--describe", action="store_true")
+        command(commands, name, openapi_command).set_defaults(name=name)
+    command(commands, "config", config_command).add_argument("--describe", action="store_true")
 
 
 def _explain_parsers(commands: Any) -> None:
-    why = _group(commands, "explain", "Why the service says what it says.")
-    explain.add_arguments(_command(why, "address", explain_address_command))
-    explain_fix.add_arguments(_command(why, "fix", explain_fix_command))
+    why = group(commands, "explain", "Why the service says what it says.")
+    explain.add_arguments(command(why, "address", explain_address_command))
+    explain_fix.add_arguments(command(why, "fix", explain_fix_command))

@@ -9,28 +9,32 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import aiohttp
 import orjson
 
 from fieldsvc import logs
 from fieldsvc.access import accounts, enrolment
-from fieldsvc.app import Platform, create_app, open_platform
+from fieldsvc.app import create_app
 from fieldsvc.errors import FieldsvcError
+from fieldsvc.platform import Platform, open_platform
 from fieldsvc.serve import database_url, listening, stop_event
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.basemap import basemap
 from fieldsvc.simulate.layout import POSTCODE
 from fieldsvc.simulate.ledger import Ledger
+from fieldsvc.simulate.office import Office
 from fieldsvc.simulate.run import MIXED, Stopped, simulate
 from fieldsvc.simulate.screen import CountLine, Screen
 from fieldsvc.simulate.subscriber import Subscriber
 from fieldsvc.simulate.town import Carrier, Town
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
+from handlers.registry import Registry
 from handlers.story import Actor
 
 TITLE = "fieldsvc demo: Villeneuve-sur-Arve (fictional data), {rounds} rounds, {points:,} delivery points"
@@ -90,7 +94,8 @@ async def _run_on(
     content = orjson.dumps(_demo_file(town, kept, address, people), option=orjson.OPT_INDENT_2)
     _write(settings.var_dir / "demo.json", content)
     ledger = Ledger()
-    screen = Screen(sys.stdout, lambda: _counts(ledger, hook))
+    services = own_types(platform.registry)
+    screen = Screen(sys.stdout, lambda: _counts(ledger, hook, services))
     hook.listen(screen.violation)
     screen.show(
         TITLE.format(rounds=len(town.rounds), points=sum(1 for _ in town.delivery_points())),
@@ -101,6 +106,7 @@ async def _run_on(
     jobs = [
         asyncio.create_task(_simulate(settings, kept, address, ledger=ledger, stop=stop)),
         asyncio.create_task(_new_days(platform, town, kept, stop)),
+        asyncio.create_task(_office(kept, address, people=people, day=platform.runs.today(), stop=stop)),
     ]
     try:
         await screen.run(stop)
@@ -171,7 +177,8 @@ async def _load_town(platform: Platform, settings: Settings, town: Town) -> None
 
 async def _load_day(platform: Platform, town: Town, kept: Kept, *, day: date) -> None:
     """Import the day's roster and tasks, plan its runs, and let the pharmacy release its pouches; twice changes nothing."""
-    await imports.import_roster(platform.database, town.roster_csv(day).splitlines(keepends=True))
+    for each in (day, day + timedelta(days=1)):
+        await imports.import_roster(platform.database, town.roster_csv(each).splitlines(keepends=True))
     lines = town.tasks_jsonl(day).splitlines(keepends=True)
     pouches = [line for line in lines if '"medication"' in line]
     importer = TaskImport(
@@ -277,10 +284,35 @@ async def _new_days(platform: Platform, town: Town, kept: Kept, stop: asyncio.Ev
                 day = platform.runs.today()
 
 
-def _counts(ledger: Ledger, hook: Subscriber) -> CountLine:
-    received = hook.counts()
-    sent = ledger.counts()
-    return CountLine(sent.taken_in, sent.located, received.delivered, received.violations)
+async def _office(
+    kept: Kept, address: str, *, people: Mapping[str, Mapping[str, str]], day: date, stop: asyncio.Event
+) -> None:
+    """Let the people behind the counter answer."""
+    about = SUPERVISED, POSTCODE, (day + timedelta(days=1)).isoformat()
+    links = {role: found["sign_in_url"] for role, found in people.items()}
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(trust_env=False, cookie_jar=jar) as session:
+        office = asyncio.create_task(Office(session, address, kept.subscriber["api_key"], links, *about).run())
+        await stop.wait()
+        office.cancel()
+        await asyncio.gather(office, return_exceptions=True)
+
+
+def own_types(registry: Registry) -> dict[str, frozenset[str]]:
+    """Name the public types that belong to each service alone; of silence the service speaks when nothing happens."""
+    said = Counter(each.name for handler in registry.handlers.values() for each in handler.publishes)
+    return {
+        handler.name: frozenset(each.name for each in handler.publishes if said[each.name] == 1)
+        for handler in registry.handlers.values()
+        if handler.name != "silence"
+    }
+
+
+def _counts(ledger: Ledger, hook: Subscriber, services: Mapping[str, frozenset[str]]) -> CountLine:
+    received, sent = hook.counts(), ledger.counts()
+    heard = sum(not types.isdisjoint(hook.types) for types in services.values())
+    flow = sent.taken_in, sent.located, received.delivered, received.violations
+    return CountLine(*flow, services=(heard, len(services)))
 
 
 def _links(address: str, kept: Kept, settings: Settings) -> list[tuple[str, str]]:

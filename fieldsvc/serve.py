@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import uvloop
 from aiohttp import web
 
-from fieldsvc.app import ROLES, create_app, open_platform
+from fieldsvc.app import ROLES, create_app
 from fieldsvc.errors import UserMistake
 from fieldsvc.logs import get_logger
+from fieldsvc.platform import open_platform
 from fieldsvc.settings import Settings
 from fieldsvc.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from fieldsvc.web.server import make_runner

@@ -56,7 +56,32 @@ class Settings(BaseSettings):
         description="A second opinion on addresses, only for `explain address --online`: ban, nominatim, photon, one of these "
         "at an address of your own (photon@https://host), or the URL of an addok. Empty: none.",
     )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server for notices: smtp://, submission:// or smtps://user:password@host. Unset: no mail.",
+    )
+    mail_from: str = Field("", description="Sender of notices by mail, as `Post <post@example.org>`.")
+    notice_gateway_url: str | None = Field(
+        None, description="An https URL that takes text messages and letters to print, as signed JSON. Unset: neither."
+    )
+    notice_gateway_secret: SecretStr | None = Field(
+        None, description="Key that signs what goes to the gateway: `whsec_` and base64 (Standard Webhooks)."
+    )
+    cutoff_stops: int = Field(
+        5, ge=0, description="How many stops before the door a customer may still change what happens at it."
+    )
+    max_media_bytes: int = Field(16_777_216, ge=1_024, description="Largest picture as a phone sends it.")
+    media_url: str | None = Field(
+        None, description="s3://bucket/prefix for pictures. Unset: the folder `media` under `FIELDSVC_VAR_DIR`."
+    )
+    media_endpoint: str | None = Field(None, description="Address of an S3-compatible server; unset: Amazon's.")
+    media_region: str = Field("us-east-1", description="Region of the bucket.")
+    media_access_key: SecretStr | None = Field(
+        None, description="Access key id for the bucket; unset with the secret: what the machine has (AWS_*, its role)."
+    )
+    media_secret_key: SecretStr | None = Field(None, description="Secret access key for the bucket.")
     pool_size: int = Field(8, ge=2, description="Database connections of a process beside the writer's.")
+    api_key: SecretStr | None = Field(None, description="A subscriber's API key, for `fieldsvc listen` alone.")
 
     @field_validator("retry_schedule", mode="before")
     @classmethod
@@ -79,6 +104,11 @@ class Settings(BaseSettings):
     def hours(self) -> tuple[time, time] | None:
         """The hours of duty as times of the day."""
         return read_hours(self.duty_hours)
+
+    @property
+    def address(self) -> str:
+        """The address that people use, as it stands in letters and mails."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @property
     def zone(self) -> tzinfo:

@@ -1,13 +1,18 @@
-"""Alarms: a carrier asks for help, and somebody says that they have it. Taken at any time, on duty or not, with the place."""
+"""Alarms: a carrier asks for help, and somebody says that they have it. Taken at any time, on duty or not, with the place.
 
-from collections.abc import Mapping, Sequence
+The screens of the site show one at once; if nobody takes it within a minute of its arrival, the duty desk is told.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from handlers import alerting
 from handlers.base import Handler
-from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Id, Located, Note, Payload, PublicData, Text
+from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Id, Located, Note, Payload, PublicData, Text, parse_time
+from handlers.ladder import Climb, Step, climb
 from handlers.story import (
     CARRIER,
     Decision,
@@ -25,6 +30,8 @@ from handlers.story import (
     titled,
 )
 
+LADDER = (Step("desk", 60.0),)  # the screens of the site have it from the first second
+RUNG = f"timer.{alerting.RUNG}.alarm.raised"
 _ANY_SITE = frozenset({"operator", "server"})
 
 
@@ -39,6 +46,7 @@ class Raised(Payload):
 class Acknowledged(Payload):
     alarm_id: Annotated[Id, PUBLIC]
     acknowledged_by: Annotated[Id | None, PERSONAL] = None  # who has it, where the envelope does not say
+    comment: Annotated[Note | None, PERSONAL] = None
 
 
 class RaisedFact(PublicData):
@@ -80,6 +88,7 @@ class Alarms(Handler):
     title = titled("Alarmes", "Alarms")
     subject = "alarm/{alarm_id}"
     facts_kept = 50
+    correctable = False  # whoever held the phone may have been made to say so: somebody takes it, and asks
     events = (RAISED, ACKNOWLEDGED)
     publishes = (*public(RaisedFact, RAISED), *public(AcknowledgedFact, ACKNOWLEDGED))
 
@@ -109,7 +118,9 @@ class Alarms(Handler):
         said = [Said(raised, raised.type, {**shown(RaisedFact, raised), **located(known.placed)})]
         said += [Said(taken, taken.type, shown(AcknowledgedFact, taken))] if taken is not None else []
         state = "open" if taken is None else "acknowledged"
-        return Tale(said, {"state": state}, writes=[Write("alarm.save", _row(known))])
+        way = _climbed(facts, known)
+        timer = alerting.rung_timer(RAISED.name, raised.data["alarm_id"], way.next_at, way.next_rung)
+        return Tale(said, {"state": state}, timers=[timer], writes=[*_writes(facts, new, known, way)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,27 @@ def _read(facts: Sequence[Fact]) -> _Known | None:
     return _Known(first, placed, named, next(taken, None))
 
 
+def _climbed(facts: Sequence[Fact], known: _Known) -> Climb:
+    """Climb from when an alarm was first known: one that a phone tells late has its minute too."""
+    begun = min(parse_time(alerting.known_at(fact)) for fact in facts if fact.type == RAISED.name)
+    rungs = alerting.rungs_of(facts).get(known.raised.data["alarm_id"], ())
+    return climb(LADDER, begun=begun, rungs=rungs, stopped_at=known.taken.at if known.taken else None)
+
+
+def _writes(facts: Sequence[Fact], new: Fact, known: _Known, way: Climb) -> Iterator[Write]:
+    """Note the alarm for the screens; call the desk on its rung, and tell it what the call brought, while nobody has it."""
+    yield Write("alarm.save", (*_row(known), way.rung, LADDER[way.rung - 1].who if way.rung else None))
+    alarm_id, raised = known.raised.data["alarm_id"], known.raised
+    if known.taken is not None:
+        return
+    if new.type == RUNG and _climbed([fact for fact in facts if fact.id != new.id], known).rung < way.rung:
+        yield alerting.call_desk("alarm", f"alarm/{alarm_id}", alarm_id)
+    if new.type == alerting.DESK:
+        run = raised.data.get("run_id") or raised.run
+        words = alerting.words_of(alarm_id, raised.data["kind"], level="urgent", run=run, raised_at=raised.at)
+        yield from alerting.desk_notice(new, words)
+
+
 def _check(facts: Sequence[Fact], new: Fact) -> None:
     """Refuse what would take an alarm away from its carrier or from those who watch over its site."""
     known = _read([fact for fact in facts if fact.id != new.id])
@@ -155,6 +187,7 @@ def _thinned(body: Mapping[str, Any] | None, most: int) -> Mapping[str, Any] | N
         return body
     known = _read([Fact(*row) for row in body["facts"]])
     kept = {fact.id for fact in (known.raised, known.placed, known.named, known.taken) if fact} if known else set()
+    kept |= {row[1] for row in body["facts"] if row[2].startswith("timer.")}
     gone = next(number for number, row in enumerate(body["facts"]) if row[1] not in kept)
     return {**body, "facts": [*body["facts"][:gone], *body["facts"][gone + 1 :]]}
 

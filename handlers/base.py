@@ -10,29 +10,34 @@ import hashlib
 from abc import ABC, abstractmethod
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from itertools import count
-from typing import Annotated, Any, ClassVar
+from itertools import chain, count
+from typing import Any, ClassVar
 from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
-from handlers import tasks
-from handlers.fields import PUBLIC, PublicData, format_time
-from handlers.story import PREFIX, SUFFIX, Decision, Event, EventType, Fact, PublicEvent, PublicType, Said, State, Tale
-
-
-class Correction(PublicData):
-    """What was published does not hold."""
-
-    corrects: Annotated[str, PUBLIC]
-    kind: Annotated[str, PUBLIC]
-    reason: Annotated[str, PUBLIC]
-
-
-CORRECTED = PublicType("event.corrected", Correction, {"fr": "Fait corrigé", "en": "Fact corrected"})
+from handlers import alerting, corrections, media, sandbox, tasks
+from handlers.fields import format_time
+from handlers.ladder import Ladder
+from handlers.story import (
+    PREFIX,
+    SUFFIX,
+    Decision,
+    Event,
+    EventType,
+    Fact,
+    PublicEvent,
+    PublicType,
+    Refused,
+    Said,
+    State,
+    Tale,
+    Write,
+)
 
 
 def evt_id(event_id: UUID | str, part: int) -> str:
@@ -79,6 +84,12 @@ class Handler(ABC):
     takes_tasks: ClassVar[bool] = False
     issues_ids: ClassVar[bool] = False  # a task without a subject gets one from the server
     sealed_state: ClassVar[bool] = True
+    discreet: ClassVar[bool] = False  # supervisors see a timed task, and not which kind
+    stories: ClassVar[
+        Sequence[Sequence[tuple[str, Mapping[str, Any], str, float]]]
+    ] = ()  # further ones for the documents:
+    # (type, data, who says it, minutes after the first) of one subject, for public types that single examples do not reach
+    correctable: ClassVar[bool] = True  # whether `event.corrected` may be said of its events
     facts_kept: ClassVar[int] = 500  # the newest; what is older than these is said once, and not told again
 
     def subjects_of(self, event_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -102,47 +113,130 @@ class Handler(ABC):
         fix = kept.pop("fix", None) or data.get("fix")
         if isinstance(fix, Mapping) and fix.get("accuracy_m") is not None:
             kept["fix"] = {"accuracy_m": fix["accuracy_m"]}
-        kept[self.subject.partition("{")[2].rstrip("}")] = subject.partition("/")[2]
-        return kept
+        return kept | self.own_id(subject)
+
+    def own_id(self, subject: str) -> dict[str, str]:
+        """Return the subject's id under the name that payloads have for it."""
+        return {self.subject.partition("{")[2].rstrip("}"): subject.partition("/")[2]}
+
+    def ladder(self, kind: str, level: str, facts: Sequence[Fact]) -> Ladder:
+        """Say who is told, one after the other, while nobody has the alert of a public type; "desk" is the open duty desk."""
+        del kind, level, facts
+        return ()
+
+    def reach(self, facts: Sequence[Fact], alert: alerting.Alert, who: str) -> Sequence[Write]:
+        """Tell whoever stands on the rung of a ladder that was reached just now; the screens show it anyway."""
+        del facts, alert, who
+        return ()
 
     @abstractmethod
     def tell(self, facts: Sequence[Fact], new: Fact, now: datetime) -> Tale:
         """Tell the whole story from the facts, oldest first; warnings, timers, writes, commands and answer are about `new`.
 
         `said` covers every fact. Raise `Refused` to leave `new` out. Facts `task.*` are among them, and are said by the base.
+        Of a correction, `new` is the fact that it corrects: as it now stands, or no longer among `facts` if it did not occur.
         """
 
     def decide(self, state: State, event: Event, now: datetime) -> Decision:
         """Insert the fact where it happened, tell the story again, and publish what is new or came out different."""
+        if event.type == corrections.NAME and not self.correctable:
+            raise Refused("not_correctable")
         body = state.body or {}
-        new = _fact_of(event, self.kept(event.type, event.subject, event.data))
         facts = [Fact(*row) for row in body.get("facts", [])]
+        new = self._fact(event, facts)
         if self.takes_tasks:
             tasks.check(facts, new)
+        before = corrections.applied(facts)
         insort(facts, new)
-        tale = self.tell(facts, new, now)
-        said = [*tasks.said(facts), *tale.said] if self.takes_tasks else tale.said
-        public, published = _publish(said, body.get("published", {}), event, {fact.id for fact in facts})
+        after = corrections.applied(facts)
+        about = corrections.about([*after, *before, *facts], new)
+        tale = self.tell(after, about, now)
         closing = {each.name for each in self.events if each.closes_task}
-        task_writes = tasks.writes(facts, new, subject=event.subject, closing=closing) if self.takes_tasks else []
-        facts = facts[-self.facts_kept :]
-        left = {fact.id for fact in facts}
-        ordered = new.type == "task.planned"
+        said = [*tasks.said(after, closing), *tale.said] if self.takes_tasks else tale.said
+        said = media.marked(said, after, self.events, self.publishes)
+        pictures = media.wanted(before, after, event, self.name, events=self.events)
+        public, published = _publish(said, body.get("published", {}), event, facts=facts)
+        task_writes = (
+            tasks.writes(before, after, new, subject=event.subject, closing=closing) if self.takes_tasks else []
+        )
+        task_writes += sandbox.plays(event, self, now=now)
+        alerts = self._alerts(body.get("alerts", {}), event, said=said, facts=after)
+        stands, ordered = about in after, new.type == "task.planned"
         return Decision(
-            new_state={
-                "facts": [_row(fact) for fact in facts],
-                "published": {name: known for name, known in published.items() if name.partition(" ")[0] in left},
-                "now": dict(tale.now_is),
-            },
+            new_state={**_kept_state(facts[-self.facts_kept :], published), **alerts.state, "now": dict(tale.now_is)},
             public_events=public,
-            timers=tale.timers,
-            writes=[*task_writes, *tale.writes],
-            commands=tale.commands,
-            warnings=tale.warnings,
-            answer=tale.answer,
+            timers=[*tale.timers, *alerts.timers] if alerts.timers else tale.timers,
+            writes=[
+                *task_writes,
+                *pictures,
+                *tale.writes,
+                *self._thing(body.get("now", {}).get("place"), tale, about, facts=after, event=event, now=now),
+                *alerts.writes,
+            ],
+            commands=tale.commands if stands else (),
+            warnings=tale.warnings if stands else (),
+            answer=tale.answer if stands else None,
             account=new.account if ordered else None,
             person=tasks.person_of(new, subject=event.subject) if ordered else None,
         )
+
+    def _alerts(
+        self, before: Mapping[str, Sequence[Any]], event: Event, *, said: Sequence[Said], facts: Sequence[Fact]
+    ) -> alerting.Outcome:
+        types = {each.name: each for each in self.publishes}
+        if sandbox.is_own(event.subject):  # what plays there needs nobody
+            types = {}
+
+        def ladder(kind: str, level: str) -> Ladder:
+            return self.ladder(kind, level, facts)
+
+        found = alerting.decide(alerting.Source(self.name, types, event, self.discreet, ladder), before, said, facts)
+        told = [self._reached(facts, event.subject, each) for each in found.reached]
+        return replace(found, writes=[*found.writes, *chain.from_iterable(told), *found.calls])
+
+    def _reached(self, facts: Sequence[Fact], subject: str, alert: alerting.Alert) -> Sequence[Write]:
+        if alert.told == "desk":
+            return [alerting.call_desk(self.name, subject, alert.id)]
+        return self.reach(facts, alert, alert.told or "")
+
+    def _thing(  # noqa: PLR0913 - what was, what is, and between
+        self, was: str | None, tale: Tale, about: Fact, *, facts: Sequence[Fact], event: Event, now: datetime
+    ) -> list[Write]:
+        """Follow a thing from hand to hand: it is on a run when by a fact of that run it comes into, or leaves, its carrier's.
+
+        Of a late fact it counts what that one did then, so that a run took the same whatever arrived when.
+        """
+        place = tale.now_is.get("place")
+        if place is None:
+            return []
+        steps = {was, place}
+        if about in facts[:-1]:
+            end = facts.index(about)
+            parts = [part for part in (facts[:end], facts[: end + 1]) if part]
+            steps = {self.tell(part, part[-1], now).now_is.get("place") for part in parts}
+        moved_then = len(steps) > 1 and "carrier" in steps
+        if place == was and not moved_then:
+            return []
+        is_on_run = was is not None or "carrier" in {place, *steps}
+        return [Write("run_thing.move", (event.subject, event.run if is_on_run else None, place, now))]
+
+    def _fact(self, event: Event, known: Sequence[Fact]) -> Fact:
+        """Make the event's fact; of a correction, with what the story keeps of the new data if that names this subject.
+
+        What a service keeps of the envelope (`_site`, `_voice`) and whose phone it was stay as they were.
+        """
+        if event.type == alerting.NAME:
+            return _fact_of(event, alerting.kept(event, self.own_id(event.subject)))
+        if event.type != corrections.NAME:
+            return _fact_of(event, self.kept(event.type, event.subject, event.data))
+        data, original = event.data.get("replacement"), event.original
+        if data is None or original is None or event.subject not in self.subjects_of(original.type, data):
+            return corrections.fact_of(event, None)
+        envelope = {name: value for name, value in event.data.items() if name.startswith("_")}
+        kept = self.kept(original.type, event.subject, {**data, **envelope})
+        before = next((fact.data for fact in known if fact.id == original.id), {})
+        same = {name: value for name, value in before.items() if name.startswith("_") or name == "carrier"}
+        return corrections.fact_of(event, {**kept, **same})
 
 
 def _fact_of(event: Event, data: Mapping[str, Any]) -> Fact:
@@ -178,8 +272,20 @@ def _digest(said: Said) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
+def _kept_state(facts: Sequence[Fact], published: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Keep the facts, and of what was published that which they can still change."""
+    left = _tellable(facts)
+    still = {name: known for name, known in published.items() if name.partition(" ")[0] in left}
+    return {"facts": [_row(fact) for fact in facts], "published": still}
+
+
+def _tellable(facts: Sequence[Fact]) -> set[str]:
+    """Name the events of which the story can say something: its facts, and those that they correct."""
+    return {fact.id for fact in facts} | corrections.newest(facts).keys()
+
+
 def _publish(
-    said: Sequence[Said], before: Mapping[str, Sequence[str]], event: Event, kept: set[str]
+    said: Sequence[Said], before: Mapping[str, Sequence[str]], event: Event, *, facts: Sequence[Fact]
 ) -> tuple[list[PublicEvent], dict[str, list[str]]]:
     """Compare with what was published: say what is new, replace what changed, withdraw what no longer holds.
 
@@ -197,10 +303,13 @@ def _publish(
         part = _next_part(each.fact.id == str(event.id), own, extra)
         fresh.append(PublicEvent(part, each.type, each.fact.occurred_at, each.data, known[0] if known else None))
         published[name] = [evt_id(event.id, part), digest]
+    corrected, tellable = corrections.newest(facts), _tellable(facts)
     for name, known in before.items():
-        if name not in published and name.split(" ", 1)[0] in kept:
-            gone = {"corrects": known[0], "kind": "did_not_occur", "reason": "late_truth"}
-            fresh.append(PublicEvent(next(extra), "event.corrected", event.occurred_at, gone, known[0]))
+        told_by = name.partition(" ")[0]
+        if name not in published and told_by in tellable:
+            why = corrected[told_by].data["reason"] if told_by in corrected else "late_truth"
+            gone = {"corrects": known[0], "kind": "did_not_occur", "reason": why}
+            fresh.append(PublicEvent(next(extra), corrections.NAME, event.occurred_at, gone, known[0]))
     return fresh, published
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -29,6 +29,7 @@ PUBLIC, OPERATIONAL, PERSONAL, HEALTH, SECRET = FieldClass
 SEALED_CLASSES = (PERSONAL, HEALTH, SECRET)
 
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$")
+_DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -63,8 +64,18 @@ def _no_control(text: str) -> str:
     return text
 
 
+def parse_day(text: object) -> date:
+    """Read a day written as 2026-11-21, years 2000 to 2099. ValueError otherwise: numbers, times, weeks."""
+    if not isinstance(text, str) or not _DAY.match(text):
+        raise ValueError("not a day")
+    day = date.fromisoformat(text)
+    if not EARLIEST.date() <= day < LATEST.date():
+        raise ValueError("day out of range")
+    return day
+
+
 def _calendar_day(text: str) -> str:
-    date.fromisoformat(text)
+    parse_day(text)
     return text
 
 
@@ -93,6 +104,7 @@ class Payload(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     stop_id: Annotated[Id | None, OPERATIONAL] = None
+    recorded_from: Annotated[Literal["paper"] | None, OPERATIONAL] = None  # entered later, by a person
 
 
 class PublicData(BaseModel):

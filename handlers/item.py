@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from handlers import custody, item_ids, tasks
+from handlers import changes, custody, item_ids, tasks
 from handlers.base import Handler
 from handlers.custody import Chain, Handover
-from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Day, Id, Located, Payload, PublicData, Text, Time
-from handlers.proof import Evidence, ProofScore, is_whole, weigh
+from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Day, Id, Located, Payload, PublicData, Text, Time, parse_time
+from handlers.item_codes import REASONS
+from handlers.media import ProofState
+from handlers.proof import Evidence, ProofScore, lacking, weigh
 from handlers.story import CARRIER, EventType, Fact, Said, Tale, public, shown, timer, titled
 
 KEPT_FOR = timedelta(days=15)
@@ -31,12 +33,10 @@ HANDOVERS = (
 )
 # a neighbour's, the caretaker's and a safe place are elsewhere
 DONE_AT = {"mailbox": "box", **dict.fromkeys(("addressee", "mandate_holder", "household"), "door")}
-# what the carrier saw -> what is printed on the notice and said outside; the exact reason stays with the operator
-PRINTED = {
-    **dict.fromkeys(("absent", "refused", "too_big", "damaged"), None),
-    **dict.fromkeys(("address_incomplete", "unknown_at_address", "deceased"), "address"),
-    **dict.fromkeys(("no_access", "dog", "closed", "weather", "unsafe"), "no_access"),
-}
+OWN_HANDS = ("addressee", "mandate_holder")  # who may take registered mail
+SIGNING = (*OWN_HANDS, "household")
+OTHERS = ("neighbour", "caretaker")  # whose name and signature are not the sender's
+LONGEST_WAIT = timedelta(hours=6)
 
 
 class Items(Payload):
@@ -74,6 +74,7 @@ class Held(Items):
 
 class Collected(Items):
     proof: Annotated[Evidence | None, PERSONAL] = None
+    arrived_at: Annotated[Time | None, OPERATIONAL] = None  # when the customer's notice was scanned at the counter
 
 
 class Returned(Items):
@@ -93,6 +94,8 @@ class ItemFact(PublicData):
     chain: Annotated[custody.ChainWord | None, PUBLIC] = None
     missing: Annotated[list[str] | None, PUBLIC] = None
     proof: ProofScore | None = None
+    proof_state: Annotated[ProofState | None, PUBLIC] = None
+    waited_s: Annotated[int | None, OPERATIONAL] = None
     located: Located | None = None
 
 
@@ -101,11 +104,16 @@ def _event(
 ) -> EventType:
     en, ends = f"Item {name.replace('_', ' ')}", name in ENDS
     example = example if "item_ids" in example else {"item_id": "RK123456785FR", **example}
-    keeps_fix, done_at = name == "delivered", _done_at if name == "delivered" else None
+    handed_over, on_round = name == "delivered", door or name in ("loaded", "out_for_delivery")
     return EventType(
         *(f"item.{name}", payload, titled(fr, en), (example,), by),
-        keeps_fix=keeps_fix, scanned=door, closes_task=ends, done_at=done_at,
+        keeps_fix=handed_over, scanned=door, closes_task=ends, done_at=_done_at if handed_over else None,
+        pictures_for_owner=_is_senders if handed_over else None, expected=on_round,
     )  # fmt: skip
+
+
+def _is_senders(data: Mapping[str, Any]) -> bool:
+    return data.get("to") not in OTHERS
 
 
 def _done_at(said: Mapping[str, Any]) -> str | None:
@@ -134,7 +142,13 @@ class Item(Handler):
     subject = "item/{item_id}"
     takes_tasks = True
     events = (ANNOUNCED, LOADED, OUT, DELIVERED, ATTEMPTED, HELD, COLLECTED, RETURNED, MISSING)
-    publishes = (*public(ItemFact, *events), custody.HELD_FOR_REVIEW)
+    publishes = (
+        *public(ItemFact, *(each for each in events if each is not MISSING)),
+        *public(
+            ItemFact, MISSING, alert="attention", settled_by=tuple(each.name for each in events if each is not MISSING)
+        ),
+        custody.HELD_FOR_REVIEW,
+    )
 
     def subjects_of(self, event_type: str, data: Mapping[str, Any]) -> tuple[str, ...]:
         """Name one subject for each item."""
@@ -157,12 +171,24 @@ class Item(Handler):
         timers = timer(facts, "return_due", _return_at(facts)) if presented else ()
         state = next((each.type.removeprefix("item.") for each in reversed(said) if each.type != HELD_BACK), "ordered")
         now_is = {"state": state} | ({"place": chain.place} if chain else {})
-        return Tale(said, now_is, timers=timers, warnings=list(_warnings(facts, new, chain)))
+        missing = _missing(facts, new, chain)
+        warnings = [*_warnings(facts, new, chain), *(["missing_proof"] if missing else [])]
+        answer = {"missing": missing} if missing else None
+        told = changes.item_told(new) if new in facts else []
+        return Tale(said, now_is, timers=timers, writes=told, warnings=warnings, answer=answer)
+
+
+def _wanted(facts: Sequence[Fact]) -> set[str]:
+    return {each for fact in facts if fact.type == "task.planned" for each in fact.data.get("requirements", ())}
 
 
 def _signed(facts: Sequence[Fact]) -> bool:
-    wanted = {each for fact in facts if fact.type == "task.planned" for each in fact.data.get("requirements", ())}
-    return bool(wanted & {"signature", "registered"})
+    return bool(_wanted(facts) & {"signature", "registered"})
+
+
+def is_registered(facts: Sequence[Fact], item_id: str) -> bool:
+    """Tell whether the item is registered mail: by its id, or because the order says so."""
+    return item_ids.is_registered(item_id) or "registered" in _wanted(facts)
 
 
 def _said(facts: Sequence[Fact], fact: Fact, chain: Chain | None) -> Iterator[Said]:
@@ -172,20 +198,36 @@ def _said(facts: Sequence[Fact], fact: Fact, chain: Chain | None) -> Iterator[Sa
         return
     data, alerts = _public(facts, fact), list[Said]()
     link = chain.links.get(fact.id) if chain else None
+    faults, thing = list(_faults(facts, fact, chain)), f"item/{data['item_id']}"
     if link:
-        wrong = fact.type == DELIVERED.name and data["to"] not in ("addressee", "mandate_holder", "household")
-        faults = ["not_signed_for"] if wrong else []
-        judged, alerts = custody.review(fact, f"item/{data['item_id']}", link, faults=faults)
+        judged, alerts = custody.review(fact, thing, link, faults=faults)
         data |= judged
+    elif faults:
+        alerts = [Said(fact, HELD_BACK, {"thing": thing, "reason": faults[0]}, key=thing)]
     if link is None or not link.broken:
         yield Said(fact, fact.type, data)
     yield from alerts
 
 
+def _faults(facts: Sequence[Fact], fact: Fact, chain: Chain | None) -> Iterator[str]:
+    """Say why a person must look at a delivery: it was left unsigned, or with somebody who may not take it."""
+    if fact.type != DELIVERED.name:
+        return
+    to, registered = fact.data["to"], is_registered(facts, fact.data["item_id"])
+    if chain and to not in SIGNING:
+        yield "not_signed_for"
+    elif registered and to not in OWN_HANDS:
+        yield "not_to_addressee"
+
+
 def _public(facts: Sequence[Fact], fact: Fact) -> dict[str, Any]:
     data = shown(ItemFact, fact)
     if fact.type == ATTEMPTED.name:
-        data |= {"reason": PRINTED[data["reason"]] or data["reason"], "detail": data["reason"]}
+        data |= {"reason": REASONS[data["reason"]].printed, "detail": data["reason"]}
+    if fact.type == HELD.name and "until" not in data and (due := _return_at([each for each in facts if each <= fact])):
+        data["until"] = due.date().isoformat()
+    if fact.type == COLLECTED.name and (waited := _waited(fact)) is not None:
+        data["waited_s"] = waited
     if fact.type == DELIVERED.name:
         until = tasks.window_end(tasks.order_for(facts, fact))
         data["proof"] = weigh(fact, evidence=fact.data.get("proof") or {}, to=data["to"], until=until)
@@ -205,20 +247,34 @@ def _return_at(facts: Sequence[Fact]) -> datetime | None:
     return presented + KEPT_FOR if presented and waits else None
 
 
+def _waited(fact: Fact) -> int | None:
+    """Return how long a customer waited at the counter, in seconds; None if nobody scanned, or not on the same visit."""
+    arrived = fact.data.get("arrived_at")
+    waited = fact.occurred_at - parse_time(arrived) if arrived else None
+    return int(waited.total_seconds()) if waited is not None and timedelta() <= waited <= LONGEST_WAIT else None
+
+
 def _warnings(facts: Sequence[Fact], new: Fact, chain: Chain | None) -> Iterator[str]:
-    item_id, link = new.data["item_id"], chain.links.get(new.id) if chain else None
-    if item_ids.looks_like_s10(item_id) and not item_ids.is_s10(item_id):
+    link = chain.links.get(new.id) if chain else None
+    if item_ids.is_misread(new.data["item_id"]):
         yield "check_digit"
     if link and link.broken:
         yield "custody_broken"
-    if new.type != DELIVERED.name:
-        return
-    if not chain and any(fact.type == DELIVERED.name and fact < new for fact in facts):
-        yield "already_delivered"
+    if not chain and new.type == DELIVERED.name:
+        if any(fact.type == DELIVERED.name and fact < new for fact in facts):
+            yield "already_delivered"
+        if any(_faults(facts, new, chain)):
+            yield "not_to_addressee"
+
+
+def _missing(facts: Sequence[Fact], new: Fact, chain: Chain | None) -> list[str]:
+    """Name what the order or the kind of item asks for as proof and was not taken."""
+    if new.type not in (DELIVERED.name, COLLECTED.name):
+        return []
     evidence = new.data.get("proof") or {}
-    whole = is_whole(evidence) if item_ids.is_registered(item_id) else not chain or evidence.get("signature")
-    if not whole:
-        yield "missing_proof"
+    if is_registered(facts, new.data["item_id"]):
+        return lacking(evidence, to=new.data.get("to"))
+    return ["signature"] if chain and not evidence.get("signature") else []
 
 
 HANDLER = Item()

@@ -1,16 +1,42 @@
-"""Item ids: the check digit of UPU S10, one checker among several."""
+"""Item ids: what kind they are, whether their check digit holds, and which expected id a misread one may be.
+
+An id is checked first against what the round expects. Check digits come second, and only for kinds that have one: UPU S10
+(13 characters) and the GS1 serial shipping container code (18 digits, with or without its application identifier 00).
+Domestic ids of 11 to 15 letters and digits have none.
+"""
 
 import re
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
 
 _S10 = re.compile(r"^([A-Z]{2})(\d{8})(\d)[A-Z]{2}$")
+_SSCC = re.compile(r"^(?:00)?(\d{17})(\d)$")
+_DOMESTIC = re.compile(r"^[0-9A-Z]{11,15}$")
 _WEIGHTS = (8, 6, 4, 2, 3, 5, 9, 7)
 _REGISTERED = ("R", "V")  # registered and insured letters
+_DIGITS, _LETTERS = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MOST_CANDIDATES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of id: its form, and its check where it has one."""
+
+    name: str
+    form: re.Pattern[str]
+    holds: Callable[[str], bool] | None = None
 
 
 def s10_check_digit(serial: str) -> int:
     """Return the check digit of eight digits (UPU S10: 11 less Σ mod 11; 10 → 0, 11 → 5)."""
     rest = 11 - sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, serial, strict=True)) % 11
     return {10: 0, 11: 5}.get(rest, rest)
+
+
+def gs1_check_digit(digits: str) -> int:
+    """Return the check digit of the digits before it (GS1: weights 3 and 1 from the right, to the next ten)."""
+    total = sum(int(digit) * (3, 1)[place % 2] for place, digit in enumerate(reversed(digits)))
+    return -total % 10
 
 
 def looks_like_s10(item_id: str) -> bool:
@@ -24,6 +50,46 @@ def is_s10(item_id: str) -> bool:
     return match is not None and s10_check_digit(match[2]) == int(match[3])
 
 
+def is_sscc(item_id: str) -> bool:
+    """Tell whether the id is a GS1 container code whose check digit holds."""
+    match = _SSCC.match(item_id)
+    return match is not None and gs1_check_digit(match[1]) == int(match[2])
+
+
+KINDS = (Kind("s10", _S10, is_s10), Kind("sscc", _SSCC, is_sscc), Kind("domestic", _DOMESTIC))
+
+
+def kind_of(item_id: str) -> Kind | None:
+    """Return the kind of an id by its form; None for one that no kind describes."""
+    return next((kind for kind in KINDS if kind.form.match(item_id)), None)
+
+
+def is_misread(item_id: str) -> bool:
+    """Tell whether the id has the form of a kind with a check digit, and the digit is wrong."""
+    kind = kind_of(item_id)
+    return kind is not None and kind.holds is not None and not kind.holds(item_id)
+
+
 def is_registered(item_id: str) -> bool:
     """Tell whether the id says that the item is handed over against a signature."""
     return item_id.startswith(_REGISTERED) and is_s10(item_id)
+
+
+def candidates(item_id: str, expected: Container[str], *, prefix: str = "") -> list[str]:
+    """Name the expected ids that are one wrong character or one swap of neighbours away; none if the id itself is expected.
+
+    `expected` holds ids behind `prefix`. At most five, in order.
+    """
+    if f"{prefix}{item_id}" in expected:
+        return []
+    return sorted({near for near in _near(item_id) if f"{prefix}{near}" in expected})[:MOST_CANDIDATES]
+
+
+def _near(item_id: str) -> Iterator[str]:
+    for place, letter in enumerate(item_id):
+        before, after = item_id[:place], item_id[place + 1 :]
+        for other in _DIGITS if letter.isdigit() else _LETTERS:
+            if other != letter:
+                yield f"{before}{other}{after}"
+        if after and after[0] != letter:
+            yield f"{before}{after[0]}{letter}{after[1:]}"

@@ -1,12 +1,17 @@
-"""Connected objects: a mailbox, a button, a lock or a sensor says something. The smallest service there is."""
+"""Connected objects: a mailbox, a button, a lock or a sensor says something. The smallest service there is.
 
-from collections.abc import Sequence
-from datetime import datetime
+A radio sends what it has to say several times: the same word again within seconds is one signal.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from handlers.base import Handler
 from handlers.fields import PUBLIC, Id, Located, Note, Payload, PublicData
 from handlers.story import EventType, Fact, Said, Tale, public, shown, titled
+
+ECHO = timedelta(seconds=10)
 
 
 class Signalled(Payload):
@@ -40,10 +45,24 @@ class Object(Handler):
     publishes = public(SignalledFact, SIGNALLED)
 
     def tell(self, facts: Sequence[Fact], new: Fact, now: datetime) -> Tale:
-        """Say every signal."""
+        """Say every signal once."""
         del new, now
-        said = [Said(fact, fact.type, shown(SignalledFact, fact)) for fact in facts if fact.type == SIGNALLED.name]
+        said = [Said(fact, fact.type, shown(SignalledFact, fact)) for fact in _signals(facts)]
         return Tale(said, {"value": said[-1].data["value"] if said else None})
+
+
+def _signals(facts: Sequence[Fact]) -> Iterator[Fact]:
+    """Leave out what only repeats the word before it."""
+    before: Fact | None = None
+    for fact in facts:
+        if fact.type == SIGNALLED.name:
+            if before is None or _word(fact) != _word(before) or fact.occurred_at - before.occurred_at > ECHO:
+                yield fact
+            before = fact
+
+
+def _word(fact: Fact) -> tuple[str, str, object]:
+    return fact.data["kind"], type(fact.data["value"]).__name__, fact.data["value"]
 
 
 HANDLER = Object()

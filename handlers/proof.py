@@ -17,6 +17,7 @@ NEAR_M, NEAR_ACCURACIES, FAR_TIMES = 40.0, 2.0, 3.0
 SHARP_M, FAIR_M = 20.0, 60.0
 PROMPT_S = 3600.0
 UNATTENDED = frozenset({"mailbox", "safe_place"})
+_CAPACITY = {"addressee": "addressee", "mandate_holder": "mandate"}
 
 
 class Acceptor(BaseModel):
@@ -45,14 +46,30 @@ class Evidence(BaseModel):
     code_ok: bool | None = None
 
 
-def is_whole(evidence: Mapping[str, Any]) -> bool:
-    """Tell whether nothing that registered mail asks for is missing; a carrier who knows the person signs as well."""
-    identity = evidence.get("identity")
-    known = identity == "known_to_carrier" or bool(evidence.get("known_to_carrier"))
-    identified = bool(evidence.get("carrier_signature")) if known else identity is not None
-    return identified and all(
-        evidence.get(name) for name in ("acceptor", "presented_on", "handed_over_on", "signature")
-    )
+def is_known_to_carrier(evidence: Mapping[str, Any]) -> bool:
+    """Tell whether the carrier vouches for who the acceptor is, instead of a document."""
+    return evidence.get("identity") == "known_to_carrier" or bool(evidence.get("known_to_carrier"))
+
+
+def lacking(evidence: Mapping[str, Any], *, to: str | None = None) -> list[str]:
+    """Name what registered mail asks for (order of 7 February 2007, art. 4) and the evidence has not.
+
+    A carrier who knows the person signs as well; who takes it for another shows the mandate; nothing is handed over before
+    it was presented.
+    """
+    known = is_known_to_carrier(evidence)
+    missing = [name for name in ("acceptor", "presented_on", "handed_over_on", "signature") if not evidence.get(name)]
+    if not known and evidence.get("identity") is None:
+        missing.append("identity")
+    if known and not evidence.get("carrier_signature"):
+        missing.append("carrier_signature")
+    capacity = (evidence.get("acceptor") or {}).get("capacity")
+    if to in _CAPACITY and capacity is not None and capacity != _CAPACITY[to]:
+        missing.append("capacity")
+    presented, handed_over = evidence.get("presented_on"), evidence.get("handed_over_on")
+    if presented and handed_over and presented > handed_over:
+        missing.append("dates")
+    return missing
 
 
 class ProofScore(PublicData):

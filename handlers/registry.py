@@ -10,12 +10,15 @@ from types import MappingProxyType, ModuleType
 import orjson
 from pydantic import ValidationError
 
-from handlers import tasks
-from handlers.base import CORRECTED, Handler, validated
+from handlers import corrections, tasks
+from handlers.base import Handler, validated
 from handlers.fields import Payload, PublicData
 from handlers.story import EventType, PublicType
 
-_SHARED = {"__init__", "base", "fields", "story", "tasks", "registry", "custody", "item_ids", "ladder", "proof"}
+_SHARED = {
+    "__init__", "access_case", "alerting", "base", "change_notices", "changes", "corrections", "custody", "fields", "item_codes", "item_ids", "ladder", "media",
+    "notice", "placing", "products", "proof", "registry", "sandbox", "story", "tasks",
+}  # fmt: skip
 
 
 class FaultyHandler(Exception):
@@ -30,6 +33,11 @@ class Registry:
     by_type: Mapping[str, tuple[Handler, EventType]]
     public: Mapping[str, PublicType]
 
+    @property
+    def kinds(self) -> Mapping[str, EventType]:
+        """Every type of field event that may be sent: those of the services, and corrections."""
+        return {name: kind for name, (_, kind) in self.by_type.items()} | {corrections.NAME: corrections.EVENT}
+
     def task_handler(self, service: str) -> Handler | None:
         """Return the service that takes such tasks."""
         handler = self.handlers.get(service)
@@ -41,7 +49,7 @@ def discover(*folders: Path) -> Registry:
     own = Path(__file__).parent
     handlers: dict[str, Handler] = {}
     by_type: dict[str, tuple[Handler, EventType]] = {}
-    public: dict[str, PublicType] = {each.name: each for each in (*tasks.PUBLISHES, CORRECTED)}
+    public: dict[str, PublicType] = {each.name: each for each in (*tasks.PUBLISHES, corrections.PUBLISHED)}
     for folder in (own, *folders):
         for file in sorted(folder.glob("*.py")):
             if folder != own or file.stem not in _SHARED:
@@ -84,7 +92,7 @@ def _add(
         raise FaultyHandler(f"{file}: the service {handler.name} exists already")
     handlers[handler.name] = handler
     for each in handler.events:
-        if each.name in by_type or each.name in tasks.TYPES:
+        if each.name in by_type or each.name in (*tasks.TYPES, corrections.NAME):
             raise FaultyHandler(f"{file}: the event type {each.name} exists already")
         by_type[each.name] = (handler, each)
     for said in handler.publishes:

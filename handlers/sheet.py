@@ -62,7 +62,8 @@ class Sheet(Handler):
             for version, fact in first.items()
         ]
         run_id, version = new.data.get("run_id"), new.data.get("version")
-        writes = [Write("task.mark_seen", (run_id, version, new.occurred_at))] if new.type == SEEN.name else []
+        seen = (run_id, version, new.occurred_at)
+        writes = [Write("task.mark_seen", seen), Write("request.sheet_seen", seen)] if new in facts and new.type == SEEN.name else []
         return Tale(said, {"version": max(first, default=None)}, writes=writes)
 
 

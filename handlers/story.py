@@ -11,7 +11,9 @@ from uuid import UUID
 from handlers.fields import Located, Payload, PublicData, format_time, parse_time
 
 PREFIX, SUFFIX = "fieldsvc.", ".v1"
-COMPUTED = frozenset({"proof", "located", "chain", "missing"})  # said by the server: never taken from a payload
+COMPUTED = frozenset(
+    {"proof", "proof_state", "located", "chain", "missing"}
+)  # said by the server: never taken from a payload
 _PLACE = tuple(Located.model_fields)
 CARRIER = frozenset({"device", "supervisor"})  # the carrier's phone, or a supervisor from paper
 
@@ -41,6 +43,14 @@ class EventType:
     names_carrier: bool = False  # `carrier` is whose phone it came from, whatever the phone says
     closes_task: bool = False  # what was ordered on the subject for that day is over: done, or tried and given up
     done_at: Callable[[Mapping[str, Any]], str | None] | None = None  # from public fields: `box`, `door`, None
+    names_pictures: bool = (
+        True  # fields called photo, signature, evidence hold hashes of what the phone puts at /v1/media
+    )
+    pictures_for_owner: Callable[[Mapping[str, Any]], bool] | None = None  # may who ordered it see them? None: yes
+    expected: bool = False  # the things scanned are compared with those that the run expects
+    about_event: str | None = (
+        None  # payload field with a public event's id: `about` and its site and account are filled in
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,10 @@ class PublicType:
     name: str
     data: type[PublicData]
     title: Mapping[str, str]
+    alert: str | None = (
+        None  # attention, urgent: somebody at the office has to look; `level` in the data says otherwise
+    )
+    settled_by: tuple[str, ...] = ()  # types that end the alert; `key:type` only the one that was said with that key
 
 
 def titled(fr: str, en: str) -> Mapping[str, str]:
@@ -57,9 +71,11 @@ def titled(fr: str, en: str) -> Mapping[str, str]:
     return MappingProxyType({"fr": fr, "en": en})
 
 
-def public(data: type[PublicData], *events: EventType) -> tuple[PublicType, ...]:
-    """Publish field events under their own names and titles, with this model."""
-    return tuple(PublicType(each.name, data, each.title) for each in events)
+def public(
+    data: type[PublicData], *events: EventType, alert: str | None = None, settled_by: tuple[str, ...] = ()
+) -> tuple[PublicType, ...]:
+    """Publish field events under their own names and titles, with this model; all of them raise alerts, or none."""
+    return tuple(PublicType(each.name, data, each.title, alert, settled_by) for each in events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,7 @@ class Event:
     placement: Mapping[str, Any] | None = None
     late_s: float | None = None  # from occurred_at to received_at
     clock_suspect: bool = False
+    original: "Fact | None" = None  # of a correction: the event that it corrects, without its data
     main_part: int = 0  # part of its own public event's id (0 = no suffix)
     extra_part: int = 1  # first free part for further ones
 

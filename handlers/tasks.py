@@ -133,26 +133,47 @@ def window_end(order: Fact | None) -> datetime | None:
     return parse_time(window["until"]) if window else None
 
 
-def said(facts: Sequence[Fact]) -> list[Said]:
-    """Say every task fact of the story."""
+def said(facts: Sequence[Fact], closing: Collection[str] = ()) -> list[Said]:
+    """Say every task fact of the story; that a task expired only while it holds: a phone may tell later what was done."""
     names = TaskFact.model_fields
+    ends = endings(facts, closing)
     return [
         Said(fact, fact.type, {key: value for key, value in fact.data.items() if key in names}, fact.data["task_id"])
         for fact in facts
-        if fact.type in TYPES
+        if fact.type in TYPES and (fact.type != "task.expired" or ends.get(fact.data["task_id"], _OPEN)[0] == "expired")
     ]
 
 
-def writes(facts: Sequence[Fact], new: Fact, *, subject: str, closing: Collection[str] = ()) -> list[Write]:
+def writes(
+    before: Sequence[Fact], after: Sequence[Fact], new: Fact, *, subject: str, closing: Collection[str] = ()
+) -> list[Write]:
     """Write the task row that the new fact makes, and the ends of tasks that come out different with it.
 
-    `facts` holds `new` already; `closing` are the types of the service's events that end a task.
+    `before` and `after` are the facts without and with it; `closing` are the types of the service's events that end a task.
     """
     rows = [Write("task.plan", _row(new, subject))] if new.type == "task.planned" else []
-    before = endings([fact for fact in facts if fact.id != new.id], closing)
-    after = endings(facts, closing)
-    changed = {task_id: end for task_id, end in after.items() if end != before.get(task_id, _OPEN)}
-    return [*rows, *(Write("task.close", (task_id, *end)) for task_id, end in changed.items())]
+    was = endings(before, closing)
+    changed = {task_id: end for task_id, end in endings(after, closing).items() if end != was.get(task_id, _OPEN)}
+    ends = [Write("task.close", (task_id, *end)) for task_id, end in changed.items()]
+    knew, knows = identities(before, closing), identities(after, closing)
+    seen = [each for each in sorted(knew.keys() | knows.keys()) if knew.get(each) != knows.get(each)]
+    return [*rows, *ends, *(Write("sheet.set_identity", (each, *knows.get(each, (None, None)))) for each in seen)]
+
+
+def identities(facts: Sequence[Fact], closing: Collection[str]) -> dict[str, tuple[datetime, str | None]]:
+    """Say of which tasks the addressee showed the carrier a document: when, and on which run; the newest counts."""
+    orders = {fact.data["task_id"]: fact for fact in facts if fact.type == "task.planned"}
+    days = {name: order.data["on"] for name, order in orders.items()}
+    deeds = [fact for fact in facts if fact.type in closing and _showed_document(fact.data)]
+    return {name: (deed.occurred_at, deed.run) for deed in deeds for name in _meant(list(orders.values()), days, deed)}
+
+
+def _showed_document(data: Mapping[str, Any]) -> bool:
+    """Tell whether the addressee took it and was identified by a document, not because the carrier knew them."""
+    proof = data.get("proof")
+    identity = (proof if isinstance(proof, Mapping) else data).get("identity")
+    took = (data.get("to") or data.get("handed_to")) in ("addressee", "patient")
+    return took and (isinstance(identity, Mapping) or identity == "document")
 
 
 def endings(facts: Sequence[Fact], closing: Collection[str]) -> dict[str, Ending]:
@@ -208,6 +229,11 @@ def person_of(fact: Fact, *, subject: str) -> str:
     """Name the person whose key seals what belongs to this task: the orderer's own reference, else the subject."""
     reference = fact.data.get("person")
     return f"person/{fact.account or 'operator'}/{reference}" if reference else subject
+
+
+def replanned(order: Fact) -> Write:
+    """Write the task of an order again, as a service's decision changed it: another day, another window."""
+    return Write("task.plan", _row(order, order.data["subject"]))
 
 
 def _row(new: Fact, subject: str) -> tuple[Any, ...]:

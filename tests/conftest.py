@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from fieldsvc.store.database import Database, migrate, open_database
 from fieldsvc.store.embedded import EmbeddedPostgres
@@ -22,6 +23,11 @@ from sql import migrations
 
 _TEMPLATE = "fieldsvc_template"
 FIGURES = pytest.StashKey[list[str]]()
+
+# State machines take the profile's size; `pytest --hypothesis-profile=long` walks more than 100,000 steps of each.
+settings.register_profile("quick", deadline=None, max_examples=60, stateful_step_count=40)
+settings.register_profile("long", deadline=None, max_examples=2_500, stateful_step_count=50)
+settings.load_profile("quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 import structlog.testing
 
-from fieldsvc import app
+from fieldsvc import jobs
 from fieldsvc.journal.reader import Tail
 
 
@@ -21,21 +21,21 @@ async def _stubborn(times: int) -> None:
 
 
 async def test_a_job_that_swallows_a_cancellation_is_cancelled_again(monkeypatch) -> None:
-    monkeypatch.setattr(app, "CANCEL_AGAIN_S", 0.01)
+    monkeypatch.setattr(jobs, "CANCEL_AGAIN_S", 0.01)
     task = asyncio.create_task(_stubborn(3))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        await app._ended([task])
+        await jobs.ended([task])
     assert task.cancelled()
 
 
 async def test_a_job_that_never_ends_is_named_and_does_not_hold_the_process(monkeypatch) -> None:
-    monkeypatch.setattr(app, "CANCEL_AGAIN_S", 0.01)
-    task = asyncio.create_task(_stubborn(app.CANCELLED_TIMES), name="tail")
+    monkeypatch.setattr(jobs, "CANCEL_AGAIN_S", 0.01)
+    task = asyncio.create_task(_stubborn(jobs.CANCELLED_TIMES), name="tail")
     await asyncio.sleep(0)
     with structlog.testing.capture_logs() as said:
         async with asyncio.timeout(5):
-            await app._ended([task])
+            await jobs.ended([task])
     assert [(each["event"], each["type"]) for each in said] == [("job.stuck", "tail")]
     task.cancel()
 

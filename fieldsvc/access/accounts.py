@@ -13,6 +13,7 @@ from fieldsvc.store import session as sessions
 from fieldsvc.store import site as sites
 from fieldsvc.store.account import AccountRow
 from fieldsvc.store.database import Database
+from handlers import sandbox
 
 ROLES = ("supervisor", "adviser", "counter", "address_quality", "operator", "auditor", "partner", "member")
 LINK_LIVES = timedelta(minutes=15)
@@ -23,18 +24,24 @@ _SCOPE = re.compile(r"operator|health|order:[a-z][a-z0-9_]*")
 _EMAIL = re.compile(r"[^@\s\x00]+@[^@\s\x00]+")
 
 
-async def create_subscriber(database: Database, name: str, *, scopes: Sequence[str] = ()) -> dict[str, str]:
+async def create_subscriber(
+    database: Database, name: str, *, scopes: Sequence[str] = (), is_sandbox: bool = False
+) -> dict[str, str]:
     """Make an organisation's account; return `{account_id, api_key}`, the key shown this once.
 
-    Scopes: operator, health, order:<service>. UserMistake for another one.
+    What a sandbox orders plays out by itself (handlers/sandbox.py). Scopes: operator, health, order:<service>. UserMistake for another one.
     """
     for scope in scopes:
         if not _SCOPE.fullmatch(scope):
             raise UserMistake(f"The scope {scope} is none of operator, health, order:<service>.")
     if not name.strip():
         raise UserMistake("An account needs a name.")
+    if is_sandbox and "operator" in scopes:
+        raise UserMistake("A sandbox sees its own orders only: it has no scope operator.")
     account_id, api_key = _new_id(), tokens.new_api_key()
-    new = AccountRow(account_id, "subscriber", name.strip(), None, None, None, frozenset(scopes))
+    new = AccountRow(
+        account_id, "subscriber", name.strip(), None, sandbox.SITE if is_sandbox else None, None, frozenset(scopes)
+    )
     await accounts.create(database, new, api_key_sha256=tokens.digest(api_key))
     get_logger().info("account.created", account=account_id, type="subscriber")
     return {"account_id": account_id, "api_key": api_key}

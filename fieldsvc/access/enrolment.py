@@ -13,6 +13,7 @@ from fieldsvc.store import enrolment as codes
 from fieldsvc.store import round as rounds
 from fieldsvc.store import site as sites
 from fieldsvc.store.database import Database
+from fieldsvc.store.device import Device
 from fieldsvc.store.enrolment import Offer
 
 CODE_LIVES = timedelta(minutes=10)
@@ -48,12 +49,24 @@ async def enrol_device(
 
 
 async def issue_code(
-    database: Database, *, carrier: str, site: str, round_id: str | None = None, created_by: str | None = None
+    database: Database,
+    *,
+    carrier: str,
+    site: str,
+    round_id: str | None = None,
+    created_by: str | None = None,
+    replaces: str | None = None,
 ) -> IssuedCode:
-    """Make a code, and tell when it ends. UserMistake for an unknown site, or a round of another site."""
+    """Make a code, and tell when it ends; the phone that it `replaces` is lost from the moment it is used, and gives its round.
+
+    UserMistake for an unknown site, a round of another site, or a phone that is not this carrier's of this site.
+    """
     await _check(database, carrier=carrier, site=site, round_id=round_id)
+    if replaces is not None:
+        old = await _replaced(database, replaces, carrier=carrier.strip(), site=site)
+        round_id = round_id or old.round_id
     ticket, secret, shown = tokens.new_code()
-    offer = Offer(carrier.strip(), site, round_id)
+    offer = Offer(carrier.strip(), site, round_id, replaces)
     expires_at = datetime.now(UTC) + CODE_LIVES
     await codes.forget_old(database)
     await codes.issue(
@@ -90,6 +103,8 @@ async def redeem_code(database: Database, base_url: str, code: str) -> dict[str,
         get_logger().warning("device.enrolment_refused", code=BadCode.code)
         raise BadCode
     device_id, offer = redeemed
+    if offer.replaces is not None:
+        get_logger().info("device.lost", device=offer.replaces)
     get_logger().info("device.enrolled", device=device_id, site=offer.site)
     made = credentials(base_url, device_id, token=token, passphrase=passphrase)
     about = {"carrier": offer.carrier, "site": offer.site, "round": offer.round_id}
@@ -119,6 +134,13 @@ def credentials(base_url: str, device_id: str, *, token: str, passphrase: str) -
         "owntracks": {"url": f"{base}/owntracks", "user": device_id, "password": token, "passphrase": passphrase},
         "osmand": {"url": f"{base}/osmand/{token}"},
     }
+
+
+async def _replaced(database: Database, device_id: str, *, carrier: str, site: str) -> Device:
+    old = await devices.by_id(database, device_id)
+    if old is None or (old.carrier, old.site) != (carrier, site) or old.revoked_at is not None:
+        raise UserMistake(f"There is no device {device_id} of this carrier.")
+    return old
 
 
 async def _check(database: Database, *, carrier: str, site: str, round_id: str | None) -> None:

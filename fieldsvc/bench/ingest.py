@@ -19,13 +19,13 @@ import asyncpg
 import orjson
 
 from fieldsvc.access import enrolment
-from fieldsvc.app import Platform
 from fieldsvc.bench.lines import Against, Show, middle_of, result
 from fieldsvc.bench.load import Load, post, send_all
 from fieldsvc.bench.service import Process, Site, check_stored, running, started
 from fieldsvc.errors import UserMistake
 from fieldsvc.ids import uuid7
 from fieldsvc.journal.rows import EVENT_COLUMNS
+from fieldsvc.platform import Platform
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
 from geo import Stop

@@ -18,11 +18,11 @@ import asyncpg
 import orjson
 
 from fieldsvc.access import accounts, enrolment
-from fieldsvc.app import Platform
 from fieldsvc.bench.lines import Against, Show, middle_of, result, rounded
 from fieldsvc.bench.load import JSON, Load, percentile, post, send_all
 from fieldsvc.bench.service import Site, check_stored, running
 from fieldsvc.bench.watchers import Watcher, watching
+from fieldsvc.platform import Platform
 from fieldsvc.settings import Settings
 from fieldsvc.store import run as runs_store
 from fieldsvc.tracking.board import EVERY_S

@@ -20,7 +20,6 @@ import asyncpg
 import orjson
 
 from fieldsvc.access import accounts
-from fieldsvc.app import Platform
 from fieldsvc.bench import ingest
 from fieldsvc.bench.ingest import Shape, Walk
 from fieldsvc.bench.lines import Against, Show, result, rounded
@@ -28,6 +27,7 @@ from fieldsvc.bench.load import Load, percentile, post, send_all
 from fieldsvc.bench.service import Site, running, started
 from fieldsvc.journal.reader import START
 from fieldsvc.journal.submission import SHARDS
+from fieldsvc.platform import Platform
 from fieldsvc.publishing.lane import LaneLimits
 from handlers.base import evt_id
 from sql import query

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import asyncpg
 
 from fieldsvc import logs
-from fieldsvc.app import Platform, open_platform
+from fieldsvc.platform import Platform, open_platform
 from fieldsvc.serve import database_url
 from fieldsvc.settings import Settings
 

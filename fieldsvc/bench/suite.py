@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
-from fieldsvc.bench import assignment, eta, geocode, ingest, live, locate, point_memory, publish, which_round
+from fieldsvc.bench import assignment, cover, eta, geocode, ingest, live, locate, point_memory, publish, which_round
 from fieldsvc.bench.lines import Show
 
 
@@ -20,6 +20,7 @@ BENCHES: Mapping[str, Bench] = {
     "locate": locate.run,
     "geocode": geocode.run,
     "assign": assignment.run,
+    "cover": cover.run,
     "points": point_memory.run,
     "rounds": which_round.run,
     "eta": eta.run,

@@ -9,6 +9,8 @@ Each member of the upload goes the same way:
 - it is located: by the thing scanned, by the stop named, else by its fix on the planned round; then the fix is dropped,
   unless the type is a proof, an alarm or a reported place, which keeps it, sealed;
 - an address in it is looked up and placed between two stops, for the answer;
+- a correction names an event instead: it takes that event's service and subjects, and goes the same way from here;
+- an alarm is on the screens of this process already, and still has to be committed;
 - it goes into the journal's queue with the rest of its request, and waits for the one commit that decides, stores, queues
   and acknowledges it.
 
@@ -17,33 +19,36 @@ forget it. Only a request that cannot be taken apart, or that must be sent again
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-
-from pydantic import ValidationError
+from uuid import UUID
 
 from fieldsvc.intake import clocks
+from fieldsvc.intake.abouts import Abouts
+from fieldsvc.intake.checks import checked, fix_of
+from fieldsvc.intake.corrections import Corrector, Original, Originals
+from fieldsvc.intake.expected import compared
 from fieldsvc.intake.formats.cloudevents import Sent, decode
-from fieldsvc.intake.json import canonical
 from fieldsvc.intake.location import Locator, Place
+from fieldsvc.intake.points import Points
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.journal.submission import Incoming, Outcome, Rejected, Result, Submission
 from fieldsvc.journal.writer import Writer
 from fieldsvc.logs import get_logger
 from fieldsvc.store.database import is_unreachable
 from fieldsvc.store.device import Device
+from fieldsvc.tracking.siren import Siren
 from fieldsvc.work.placement import Placer
 from fieldsvc.work.rounds import RoundStore, RunPlan
 from geo import Fix as GeoFix
-from handlers.base import Handler, validated
-from handlers.fields import Fix, format_time
+from handlers import corrections, sandbox
+from handlers.base import Handler
+from handlers.fields import format_time
 from handlers.registry import Registry
 from handlers.story import Actor, EventType, Refused
 
 log = get_logger()
-_RANGE_FAULTS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"})
-_RANGE_FAULTS |= {"int_parsing_size", "too_long", "string_too_long"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ class Intake:
     rounds: RoundStore
     placer: Placer
     locator: Locator
+    originals: Originals
+    abouts: Abouts
+    points: Points
+    siren: Siren = field(default_factory=Siren)
     most_events: int = 500
 
 
@@ -106,20 +115,25 @@ async def accept(intake: Intake, upload: Upload) -> dict[str, Any]:
     items: list[Incoming | Rejected] = []
     places: list[Place | None] = []
     for sent in members:
-        item, place = await _prepare(intake, upload, sent)
+        item, place = await _prepare(intake, upload, sent, earlier=items)
         items.append(item)
         places.append(place)
     device = upload.caller.device
     submission = Submission(items, device.device_id if device else None, upload.caller.site, upload.received_at)
+    intake.siren.sound(items)
     outcome = await intake.writer.submit(submission)
     return _answer(members, places, outcome)
 
 
-async def _prepare(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming | Rejected, Place | None]:
+async def _prepare(
+    intake: Intake, upload: Upload, sent: Sent, *, earlier: Sequence[Incoming | Rejected]
+) -> tuple[Incoming | Rejected, Place | None]:
     """Make one member ready to be decided, or say why it cannot be."""
     reason = sent.reason
     if reason is None:
         try:
+            if sent.type == corrections.NAME:
+                return await _correction(intake, upload, sent, earlier=earlier), None
             return await _ready(intake, upload, sent)
         except Refused as refusal:
             reason = refusal.code
@@ -134,18 +148,86 @@ async def _prepare(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming
 
 async def _ready(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming, Place]:
     known = _recognise(intake.registry, upload.caller, sent)
-    reading = clocks.read(
-        sent.time, sent_at=upload.sent_at, received_at=upload.received_at, unreadable=upload.clock_unreadable
-    )
+    reading = _read_clocks(upload, sent)
     _refuse_if_lost(upload.caller.device, reading.occurred_at)
     known = await _of_own_site(intake, upload.caller, known)
+    caller = upload.caller
+    data = await intake.abouts.filled(known.event_type, known.data, actor=caller.actor, site=caller.own_site)
+    known = replace(known, data=data)
     plan = await _plan(intake, upload.caller, known, reading.occurred_at)
     place = _locate(intake.locator, known, plan, reading.occurred_at)
     known = _fill(known, plan, place, device=upload.caller.device)
+    await intake.points.check(known.data, plan, site=caller.own_site)
     placement = await _place_address(intake.placer, known, plan)
-    subjects = _subjects(known)
-    device = upload.caller.device
-    incoming = Incoming(
+    subjects = _subjects(known, upload.caller.own_site)
+    place = compared(place, plan, subjects) if known.event_type.expected else place
+    incoming = _incoming(
+        upload,
+        known,
+        subjects=subjects,
+        reading=reading,
+        site=upload.caller.own_site or (plan.site if plan else None),
+        run=known.sent.run or (plan.run_id if plan else None),
+        located=_on_the_line(place.located, known.event_type),
+        placement=placement,
+        warnings=place.warnings,
+        hmac=intake.vault.content_hmac(sent.content),
+    )
+    return incoming, place
+
+
+async def _correction(
+    intake: Intake, upload: Upload, sent: Sent, *, earlier: Sequence[Incoming | Rejected]
+) -> Incoming:
+    """Make a correction ready: it is decided on every subject that the event, or what replaces it, names."""
+    caller, said = upload.caller, checked(corrections.Corrected, sent.data)
+    if caller.actor.kind not in corrections.BY:
+        raise Refused("not_allowed")
+    reading = _read_clocks(upload, sent)
+    _refuse_if_lost(caller.device, reading.occurred_at)
+    corrector = Corrector(caller.actor, caller.device, caller.own_site, reading.occurred_at)
+    before = {item.id: item for item in earlier if isinstance(item, Incoming)}
+    original = await intake.originals.find(UUID(said["corrects"]), corrector, earlier=before)
+    payload = corrections.payload_of(original.event_type.payload)
+    known = Known(sent, original.handler, original.event_type, checked(payload, sent.data), None)
+    subjects, fact = original.subjects, original.fact
+    if known.data["kind"] == "incorrect_data":
+        if not known.data.get("replacement"):
+            raise Refused("bad_payload")
+        held = replace(known, data=_as_original(original, known.data["replacement"], caller.device))
+        known = replace(known, data={**known.data, "replacement": held.data})
+        await intake.points.check(held.data, None, site=caller.own_site)
+        subjects = tuple(dict.fromkeys((*subjects, *_subjects(held, caller.own_site))))
+        placed = await _place_address(intake.placer, held, await intake.rounds.run_plan(fact.run) if fact.run else None)
+        fact = replace(fact, placement=placed or fact.placement)
+    made = _incoming(
+        upload,
+        known,
+        subjects=subjects,
+        reading=reading,
+        site=original.site,
+        run=fact.run,
+        hmac=intake.vault.content_hmac(sent.content),
+    )
+    return replace(made, payload=payload, original=fact)
+
+
+def _as_original(original: Original, data: Mapping[str, Any], device: Device | None) -> Mapping[str, Any]:
+    """Complete a replacement as the corrected event was: its own id, run and point where they are left out, whose phone it is."""
+    own, event_type = original.handler.own_id(original.subjects[0]), original.event_type
+    filled = ("run_id", "delivery_point_id", event_type.own_id)
+    missing = {name: value for name, value in own.items() if name in filled and data.get(name) is None}
+    if event_type.names_carrier and device is not None:
+        missing["carrier"] = device.carrier
+    return {**data, **missing}
+
+
+def _incoming(
+    upload: Upload, known: Known, *, subjects: tuple[str, ...], reading: clocks.Reading, hmac: bytes, **more: Any
+) -> Incoming:
+    """Put together what the journal decides."""
+    device, entered_by, sent = upload.caller.device, upload.caller.actor.entered_by, known.sent
+    return Incoming(
         id=sent.id,
         type=sent.type,
         handler=known.handler,
@@ -155,19 +237,21 @@ async def _ready(intake: Intake, upload: Upload, sent: Sent) -> tuple[Incoming, 
         occurred_at=reading.occurred_at,
         received_at=upload.received_at,
         data=known.data,
-        content_hmac=intake.vault.content_hmac(sent.content),
+        content_hmac=hmac,
         actor=upload.caller.actor,
         raw=sent.raw,
-        site=upload.caller.own_site or (plan.site if plan else None),
-        run=known.sent.run or (plan.run_id if plan else None),
-        located=_on_the_line(place.located, known.event_type),
-        placement=placement,
-        warnings=(*(("clock_suspect",) if reading.suspect else ()), *place.warnings),
+        warnings=(*(("clock_suspect",) if reading.suspect else ()), *more.pop("warnings", ())),
         operational=_envelope(upload, sent, subjects, reading),
         device=device.device_id if device else None,
-        personal={"entered_by": upload.caller.actor.entered_by} if upload.caller.actor.entered_by else {},
+        personal={"entered_by": entered_by} if entered_by else {},
+        **more,
     )
-    return incoming, place
+
+
+def _read_clocks(upload: Upload, sent: Sent) -> clocks.Reading:
+    return clocks.read(
+        sent.time, sent_at=upload.sent_at, received_at=upload.received_at, unreadable=upload.clock_unreadable
+    )
 
 
 def _recognise(registry: Registry, caller: Caller, sent: Sent) -> Known:
@@ -180,29 +264,11 @@ def _recognise(registry: Registry, caller: Caller, sent: Sent) -> Known:
         raise Refused("not_allowed")
     data = dict(sent.data)
     fix_said = data.pop("fix", None)
-    fix = _fix(fix_said)
-    clean = _checked(event_type.payload, data)
+    fix = fix_of(fix_said)
+    clean = checked(event_type.payload, data)
     if event_type.keeps_fix and fix_said is not None:
         clean["fix"] = fix_said
     return Known(sent, handler, event_type, clean, fix)
-
-
-def _checked(model: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        return validated(model, canonical(data))
-    except ValidationError as error:
-        kinds = {fault["type"] for fault in error.errors(include_input=False, include_context=False, include_url=False)}
-        raise Refused("out_of_range" if kinds <= _RANGE_FAULTS else "bad_payload") from None
-
-
-def _fix(said: Any) -> GeoFix | None:
-    if said is None:
-        return None
-    clean = _checked(Fix, said) if isinstance(said, dict) else None
-    if clean is None:
-        raise Refused("bad_payload")
-    fix = Fix.model_validate(clean)
-    return GeoFix(lat=fix.lat, lon=fix.lon, accuracy_m=fix.accuracy_m or None, fixed_at=fix.fixed_at)  # type: ignore[arg-type]
 
 
 def _refuse_if_lost(device: Device | None, occurred_at: datetime) -> None:
@@ -285,19 +351,23 @@ def _citycode(plan: RunPlan | None) -> str | None:
     return point.split("_", 1)[0] if point and "_" in point else None
 
 
-def _subjects(known: Known) -> tuple[str, ...]:
+def _subjects(known: Known, site: str | None) -> tuple[str, ...]:
     try:
         named = known.handler.subjects_of(known.event_type.name, known.data)
     except (KeyError, TypeError):
         raise Refused("no_subject") from None
     if not named:
         raise Refused("no_subject")
+    if site == sandbox.SITE and not all(sandbox.is_own(subject) for subject in named):
+        raise Refused("not_allowed")
     return tuple(dict.fromkeys(named))
 
 
 def _envelope(upload: Upload, sent: Sent, subjects: Sequence[str], reading: clocks.Reading) -> dict[str, Any]:
-    """Keep what the phone said of time and subject, where it differs from what is used."""
+    """Keep who said it, if no phone did, and what was said of time and subject where it differs from what is used."""
     kept: dict[str, Any] = {"time": sent.said_time}
+    if upload.caller.actor.kind != "device":
+        kept["by"] = upload.caller.actor.kind
     if upload.sent_at is not None:
         kept["sent_at"] = format_time(upload.sent_at)
     if sent.subject is not None and sent.subject not in subjects:
@@ -322,6 +392,8 @@ def _result(sent: Sent, place: Place | None, result: Result) -> dict[str, Any]:
         told["located"] = dict(place.located)
         if place.nearest_stop_id is not None:
             told["located"]["nearest_stop_id"] = place.nearest_stop_id
+        if place.candidates:
+            told["answer"] = {"candidates": dict(place.candidates)}
     if result.answer is not None:
-        told["answer"] = dict(result.answer)
+        told["answer"] = told.get("answer", {}) | dict(result.answer)
     return told

@@ -1,8 +1,8 @@
 """Where on its round an event happened: by the thing scanned, by the stop named, else by the fix. It never waits."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,9 @@ class Place:
     located: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     nearest_stop_id: str | None = None
+    candidates: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # of scanned ids: expected ones that are like them
 
 
 class Locator:

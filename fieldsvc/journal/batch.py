@@ -208,6 +208,7 @@ class Batch:
                 placement=event.placement,
                 late_s=(event.received_at - event.occurred_at).total_seconds(),
                 clock_suspect="clock_suspect" in event.warnings,
+                original=event.original,
                 main_part=number if several else 0,
                 extra_part=extra,
             )
@@ -287,7 +288,8 @@ class Batch:
             for timer in decision.timers:
                 self.harvest.timer(event.handler.name, subject, timer)
             for command in decision.commands:
-                self.harvest.command(self.registry.by_type[command.type][0].name, event.id, command)
+                receiver = self.registry.by_type[command.type][0].name
+                self.harvest.command(receiver, event.id, command, site=event.site)
             warnings += [warning for warning in decision.warnings if warning not in warnings]
             answer = decision.answer if decision.answer is not None else answer
         self._results[id(event)] = Result(str(event.id), "accepted", None, tuple(warnings), event.located, answer)

@@ -14,7 +14,7 @@ from fieldsvc.ids import uuid7
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.journal.submission import Incoming, Result, Submission
 from fieldsvc.journal.writer import Writer
-from handlers import tasks
+from handlers import alerting, tasks
 from handlers.base import Handler, validated
 from handlers.fields import Payload
 from handlers.registry import Registry
@@ -49,8 +49,9 @@ class Commands:
         run: str | None = None,
         occurred_at: datetime | None = None,
         handler: str | None = None,
+        subject: str | None = None,
     ) -> Result:
-        """Decide and commit one command; `handler` names the service of a `task.*`.
+        """Decide and commit one command; `handler` names the service of a `task.*` or `alert.*`, `subject` that of an `alert.*`.
 
         Invalid if the data does not fit the type's payload; Refusal with the service's code; Unavailable as `Writer.submit`.
         """
@@ -63,7 +64,15 @@ class Commands:
             )
             raise Invalid(f"Not valid: {places}.", reason="bad_payload") from None
         try:
-            incoming = self.build(found, payload, type, clean, actor=actor, site=site, run=run, occurred_at=occurred_at)
+            subjects = (subject,) if subject is not None else None
+            incoming = self.build(
+                *(found, payload, type, clean),
+                actor=actor,
+                site=site,
+                run=run,
+                occurred_at=occurred_at,
+                subjects=subjects,
+            )
         except Refused as refusal:
             raise Refusal(refusal.code, refusal.detail) from None
         outcome = await self.writer.submit(Submission([incoming]))
@@ -117,5 +126,7 @@ class Commands:
                 if handler is None:
                     raise Invalid("No service takes such tasks.", reason="unknown_service")
                 return handler, each.payload
+        if type_ == alerting.NAME:
+            return self.registry.handlers[service or ""], alerting.Acknowledged
         handler, event_type = self.registry.by_type[type_]
         return handler, event_type.payload

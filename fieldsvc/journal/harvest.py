@@ -75,10 +75,10 @@ class Harvest:
         else:
             self._timers[key] = (uuid7(), timer.due_at, *key, orjson.dumps(dict(timer.payload)).decode())
 
-    def command(self, handler: str, sender: UUID, command: Command) -> None:
-        """Send a command to another subject: a timer that is due now."""
+    def command(self, handler: str, sender: UUID, command: Command, *, site: str | None) -> None:
+        """Send a command to another subject, on the sender's site: a timer that is due now."""
         key = (handler, "command", command.subject, f"{sender} {command.type}")
-        payload = orjson.dumps({"type": command.type, "data": dict(command.data)}).decode()
+        payload = orjson.dumps({"type": command.type, "data": dict(command.data), "site": site}).decode()
         self._timers[key] = (uuid7(), self.now, *key, payload)
 
     def keep_aside(self, raw: bytes, reason: str, *, device: str | None, site: str | None) -> None:

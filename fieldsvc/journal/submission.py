@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from handlers.base import Handler
-from handlers.story import Actor
+from handlers.story import Actor, Fact
 
 SHARDS = 4
 
@@ -38,6 +38,7 @@ class Incoming:
     )  # of the envelope: the phone's own time, its claimed subject
     personal: Mapping[str, Any] = field(default_factory=dict)  # of the envelope: who entered it
     device: str | None = None  # for receipts and quarantine: a stored event does not say whose phone it came from
+    original: Fact | None = None  # of a correction: the event that it corrects, without its data
     timer: UUID | None = None  # the timer row that this command empties
 
 

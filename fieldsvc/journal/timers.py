@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from fieldsvc.journal.submission import Incoming, Submission
 from fieldsvc.logs import get_logger
 from fieldsvc.store.database import DATABASE_ERRORS, Database
 from handlers.fields import Payload, format_time, parse_time
+from handlers.story import Actor
 from sql import query
 
 log = get_logger()
@@ -61,17 +63,23 @@ def _command(commands: Commands, row: asyncpg.Record) -> Incoming:
 
 
 def command_of(commands: Commands, said: Mapping[str, Any]) -> Incoming:
-    """Make a timer's command from what is kept of it: `command` timers carry an event, others ring."""
+    """Make a timer's command from what is kept of it: others ring, `command` timers carry an event.
+
+    Such a payload is `{type, data}`, and where it matters the site, who says it (`by`), and where it was (`located`).
+    """
     payload = said["payload"]
     is_command = said["kind"] == "command"
     name = payload["type"] if is_command else f"timer.{said['kind']}"
-    return commands.build(
+    built = commands.build(
         commands.registry.handlers[said["handler"]],
         commands.registry.by_type[name][1].payload if is_command else Payload,
         name,
         payload["data"] if is_command else payload,
+        actor=Actor(payload.get("by", "server") if is_command else "server"),
+        site=payload.get("site") if is_command else None,
         subjects=(said["subject"],),
         occurred_at=parse_time(said["due_at"]),
         timer=UUID(said["timer"]),
         raw=orjson.dumps(dict(said)),
     )
+    return replace(built, located=payload.get("located")) if is_command else built

@@ -31,11 +31,15 @@ async def make_partitions(connection: asyncpg.Connection, now: datetime, *, keep
 
 
 async def _keep_progress(connection: asyncpg.Connection, today: date) -> int:
-    """Make days of progress; drop those before the last 60, with them where their runs were last, and settled alarms."""
+    """Make days of progress; drop those before the last 60, with them where their runs were last, and settled alarms and alerts."""
     first, oldest = today - timedelta(days=PROGRESS_BACK), today - timedelta(days=PROGRESS_DAYS - 1)
     await connection.fetchval(query("upkeep.drop_days_of"), "progress", oldest)
     await connection.execute(query("run_state.forget_before"), oldest)
     await connection.execute(query("alarm.forget_before"), oldest)
+    await connection.execute(query("alert.forget_before"), oldest)
+    await connection.execute(query("silence.forget_before"), oldest)
+    await connection.execute(query("hazard.forget_before"), oldest)
+    await connection.execute(query("sheet.forget_before"), today - timedelta(days=2))
     count = PROGRESS_BACK + PROGRESS_AHEAD + 1
     return int(await connection.fetchval(query("upkeep.make_days_of"), "progress", first, count))
 

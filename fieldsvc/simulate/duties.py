@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from fieldsvc.simulate import further
 from fieldsvc.simulate.gps import Fix, noisy
 from fieldsvc.simulate.ids import s10, seeded
 from fieldsvc.simulate.names import FIRST_NAMES, STREET_NAMES, SURNAMES
@@ -43,6 +44,7 @@ def field_events(sheet: Sheet, shift: Walk, *, seed: int) -> list[FieldEvent]:
     events = [*run_events(sheet["run_id"], shift, rng), *loading(sheet, shift, rng)]
     addresses = [visit.stop["address"] for visit in shift.visits if visit.stop.get("address")]
     kept: list[str] = []
+    events += seen_on_the_way(sheet["run_id"], shift, seed=seed)
     for visit in shift.visits:
         own = seeded("duty", seed, sheet["run_id"], visit.stop["stop_id"])
         for task in visit.stop["tasks"]:
@@ -105,6 +107,10 @@ def at_the_door(
     if service == "address_change":
         yield from address_change(visit.stop, task.get("addressee"), at=at, shift=shift, addresses=addresses, rng=rng)
         return
+    if service in further.OUTCOMES:
+        for kind, data, moment in further.OUTCOMES[service](thing(task), at, shift.end_at, rng):
+            yield make(kind, task["subject"], data, at=moment, shift=shift, rng=rng, stop_id=stop_id)
+        return
     outcomes = {"item": item, "medication": medication, "home_visit": home_visit}
     if service not in outcomes:
         return
@@ -116,6 +122,18 @@ def at_the_door(
 
 
 Outcome = Iterator[tuple[str, dict[str, Any], float]]
+
+
+def seen_on_the_way(run_id: str, shift: Walk, *, seed: int) -> Iterator[FieldEvent]:
+    """Yield what the carrier notices beside the tasks."""
+    if len(shift.visits) < 3:
+        return
+    rng = seeded("noticed", seed, run_id)
+    stops = [visit.stop for visit in shift.visits]
+    for kind, subject, data, number in further.seen(stops, seed=seed, run_id=run_id, at=shift.start_at):
+        visit = shift.visits[number]
+        at = visit.arrive_at + rng.uniform(0, 5)
+        yield make(kind, subject, data, at=at, shift=shift, rng=rng, stop_id=visit.stop["stop_id"])
 
 
 def item(task: Mapping[str, Any], at: float, leave_at: float, rng: Random) -> Outcome:

@@ -20,15 +20,17 @@ class CountLine:
     located: int
     delivered: int
     violations: int = 0
+    services: tuple[int, int] | None = None  # of which something was said, of how many
 
 
 def count_line(counts: CountLine, *, colour: bool = False) -> str:
     """Render `in 1,204 → located 1,198 → delivered 1,190 · order ok`."""
     flow = f"in {counts.taken_in:,} → located {counts.located:,} → delivered {counts.delivered:,}"
+    heard = f" · services {counts.services[0]}/{counts.services[1]}" if counts.services else ""
     if not counts.violations:
-        return f"{flow} · order ok"
+        return f"{flow} · order ok{heard}"
     verdict = f"{counts.violations:,} violation{'s' if counts.violations > 1 else ''}"
-    return f"{flow} · {red(verdict) if colour else verdict}"
+    return f"{flow} · {red(verdict) if colour else verdict}{heard}"
 
 
 def red(text: str) -> str:

@@ -113,6 +113,8 @@ class Shift:
         self.resting = self.spare_in_hand = False
         run_id = sheet["run_id"]
         start_at = self._first_moment() + seeded("start", self.seed, run_id).uniform(0, STAGGER_S)
+        seen = {"run_id": run_id, "version": sheet["version"]}
+        self.in_hand.record(FieldEvent(start_at, "sheet.seen", f"run/{run_id}", seen), run_id)
         lived = await asyncio.to_thread(walk, sheet, seed=self.seed, mode=sheet["mode"], start_at=start_at)
         self.lived = lived
         swap = swap_of(lived, seed=self.seed, run_id=run_id) if len(self.handsets) > 1 else None

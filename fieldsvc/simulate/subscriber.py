@@ -83,6 +83,7 @@ class Subscriber:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.violations: deque[str] = deque(maxlen=VIOLATIONS_KEPT)
+        self.types: Counter[str] = Counter()
         self._keys = [key_of(secret) for secret in secrets]
         self._book = OrderBook(gapless=gapless)
         self._on_violation = on_violation
@@ -179,6 +180,7 @@ class Subscriber:
         self._violation(self._book.accept(event_id, event["subject"], sequence=int(event["sequence"])))
         self._note(event)
         self._totals["delivered"] += 1
+        self.types[short(event["type"])] += 1
         self._totals["located"] += is_located(event)
         return 200
 
@@ -209,6 +211,11 @@ def read_event(body: bytes) -> dict[str, Any] | None:
     ):
         return None
     return event if event["sequence"].isascii() and event["sequence"].isdigit() else None
+
+
+def short(wire_type: str) -> str:
+    """`fieldsvc.item.delivered.v1` -> `item.delivered`."""
+    return wire_type.removeprefix("fieldsvc.").removesuffix(".v1")
 
 
 def is_located(event: Mapping[str, Any]) -> bool:

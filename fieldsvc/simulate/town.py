@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from fieldsvc.simulate.further import FURTHER
 from fieldsvc.simulate.ids import s10, seeded
 from fieldsvc.simulate.layout import SITES, TOWN, DeliveryPoint, PlannedStop, RoundPlan, lay_out
 from fieldsvc.simulate.names import FIRST_NAMES, SURNAMES
@@ -129,6 +130,19 @@ class Town:
             yield self.timed("home_visit", f"visit/V-{day:%Y%m%d}{prefix}{index + 1:03d}", visit, day=day, rng=rng)
             point = f"delivery_point/{check.point.id}"
             yield task("address_change", point, check, day=day, addressee=person(rng), needs=["observe"])
+            yield from self._further(plan, index, day)
+
+    def _further(self, plan: RoundPlan, index: int, day: date) -> Iterator[dict[str, Any]]:
+        """Yield the rarer work: one piece a round in turn, and each kind on the first round."""
+        rng = seeded("further tasks", self.seed, day, plan.round_id)
+        for service in FURTHER if index == 0 else (FURTHER[index % len(FURTHER)],):
+            stop = rng.choice(plan.stops)
+            name = f"{service[0].upper()}-{day:%Y%m%d}{plan.round_id}"
+            kind = {"letter_code": "letter", "check_address": "delivery_point"}.get(service, service)
+            subject = f"{kind}/{stop.point.id if service == 'check_address' else name}"
+            body = task(service, subject, stop, day=day, addressee=person(rng), needs=[])
+            details = {"may_receive": ["owner", "vet"]} if service in ("key", "pet") else {}
+            yield {**body, **({"details": details} if details else {})}
 
     def timed(self, service: str, subject: str, stop: PlannedStop, *, day: date, rng: Random) -> dict[str, Any]:
         """Make a task with a window of two hours in the shift and two contacts in order."""
@@ -138,6 +152,8 @@ class Town:
         body = task(service, subject, stop, day=day, addressee=person(rng), needs=needs)
         body["window"] = {"from": utc_text(opens), "until": utc_text(closes)}
         body["contacts"] = [{"name": person(rng), "phone": f"+3363998{rng.randrange(10_000):04d}"} for _ in range(2)]
+        if service == "medication":
+            body["details"] = {"may_receive": ["patient", "named_relative", "named_carer"]}
         return body
 
 

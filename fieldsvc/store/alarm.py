@@ -25,6 +25,22 @@ class Alarm:
     acknowledged_by: str | None
     event: UUID
     address: str | None = None
+    rung: int = 0
+
+    @property
+    def level(self) -> str:
+        """Every call for help is urgent."""
+        return "urgent"
+
+    @property
+    def settled_at(self) -> None:
+        """Nothing but a person ends a call for help."""
+        return
+
+    @property
+    def state(self) -> str:
+        """Open or acknowledged."""
+        return "open" if self.acknowledged_at is None else "acknowledged"
 
 
 _COLUMNS = tuple(field.name for field in fields(Alarm))
@@ -49,13 +65,24 @@ async def read(database: Database, alarm_id: str) -> Alarm | None:
     return _alarm(row) if row is not None else None
 
 
-async def page(
-    database: Database, site: str | None, *, only_open: bool, before: tuple[datetime, str], limit: int
-) -> list[Alarm]:
-    """List alarms, newest first, from behind `(raised_at, id)` on."""
+@dataclass(frozen=True, slots=True)
+class OwnAlarm:
+    """An alarm as its carrier sees it: who has it, by their role and how they are addressed."""
+
+    id: str
+    kind: str
+    raised_at: datetime
+    rung: int
+    told: str | None
+    acknowledged_at: datetime | None
+    role: str | None
+    name: str | None
+
+
+async def of_carrier(database: Database, site: str, carrier: str, *, limit: int) -> list[OwnAlarm]:
+    """List a carrier's newest alarms."""
     async with database.acquire() as connection:
-        rows = await connection.fetch(query("alarm.page"), site, only_open, *before, limit)
-    return [_alarm(row) for row in rows]
+        return [OwnAlarm(*row) for row in await connection.fetch(query("alarm.of_carrier"), site, carrier, limit)]
 
 
 def _alarm(row: asyncpg.Record) -> Alarm:

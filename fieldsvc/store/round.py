@@ -53,12 +53,6 @@ async def mark(database: Database) -> int:
         return int(await connection.fetchval(query("round.mark")))
 
 
-async def known(database: Database, round_ids: Sequence[str]) -> set[str]:
-    """Tell which of these rounds exist."""
-    async with database.acquire() as connection:
-        return {row["id"] for row in await connection.fetch(query("round.ids_among"), list(round_ids))}
-
-
 async def taken_by_others(database: Database, round_ids: Sequence[str], site: str) -> set[str]:
     """Tell which of these ids a layout of this site may not use."""
     async with database.acquire() as connection:
@@ -107,6 +101,7 @@ async def _write(
         for number, stop in enumerate(each.stops, 1)
     ]
     await connection.copy_records_to_table("stop", records=records, columns=stops.COLUMNS, timeout=_LONG_S)
+    await connection.execute(query("delivery_point.settle_moved"), ids, timeout=_LONG_S)
     await connection.execute(query("delivery_point.from_stops"), ids, timeout=_LONG_S)
 
 

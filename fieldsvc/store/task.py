@@ -1,6 +1,7 @@
 """Tasks, and the keys under which their creation was asked for. Tasks are written by decisions only, in the journal."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from uuid import UUID
@@ -11,7 +12,9 @@ from sql import query
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """One task; `sealed` holds its personal fields, encrypted; `site` is that of its round (None where not asked for)."""
+    """One task; `sealed` holds its personal fields, encrypted; `site` is that of its round, `at_risk` why its run is in
+    danger (both None where not asked for).
+    """
 
     id: str
     service: str
@@ -29,6 +32,28 @@ class TaskRow:
     state: str
     seen_at: datetime | None
     site: str | None
+    at_risk: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which tasks of an account (None: the operator's own), perhaps only of rounds of a site."""
+
+    account: str | None
+    site: str | None = None
+    on: date | None = None
+    state: str | None = None
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneTask:
+    """A task that was not done on its day."""
+
+    id: str
+    service: str
+    subject: str
+    day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +87,35 @@ async def of_run(database: Database, day: date, round_id: str) -> list[TaskRow]:
     async with database.acquire() as connection:
         rows = await connection.fetch(query("task.of_run"), day, round_id)
     return [TaskRow(*(row[name] for name in _FIELDS)) for row in rows]
+
+
+async def page(database: Database, wanted: Wanted, *, after: tuple[date, str], limit: int) -> list[TaskRow]:
+    """Page through tasks, the newest day first."""
+    named = (wanted.account, wanted.site, wanted.on, wanted.state, wanted.service)
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("task.page"), *named, *after, limit)
+    return [TaskRow(*(row[name] for name in _FIELDS)) for row in rows]
+
+
+async def undone(
+    database: Database, today: date, now: datetime, *, after: tuple[date, str], limit: int
+) -> list[UndoneTask]:
+    """List open tasks of days before today whose window is over too, in the order of their days."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("task.undone"), today, now, *after, limit)
+    return [UndoneTask(row["id"], row["service"], row["subject"], row["day"]) for row in rows]
+
+
+@asynccontextmanager
+async def expiring(database: Database) -> AsyncIterator[bool]:
+    """Let one process at a time end what was not done; False for the others."""
+    async with database.acquire() as connection:
+        ours: bool = await connection.fetchval(query("task.begin_expiring"))
+        try:
+            yield ours
+        finally:
+            if ours:
+                await connection.execute(query("task.end_expiring"))
 
 
 async def subjects_of_run(database: Database, day: date, round_id: str) -> dict[str, str]:

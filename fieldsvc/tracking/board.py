@@ -1,6 +1,6 @@
 """The live board of one process: it reads once a second what was committed, and tells every screen the same.
 
-What it reads are states (`run_state`, `run`, `alarm`), each written in the commit that made it true; rows of the last seconds
+What it reads are states (`run_state`, `run`, `alarm`, `alert`), each written in the commit that made it true; rows of the last seconds
 are read again and again, so a row in flight is never missed, and what says nothing new costs nothing. Whether a carrier may be
 seen is the committed duty of the run. A place is metres along the planned line: `run_state` holds no other, and the newest fix
 (`through_at`) decides it, so what arrives late moves nobody.
@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from http import HTTPStatus
 from itertools import islice
@@ -20,13 +20,14 @@ from itertools import islice
 from fieldsvc.errors import FieldsvcError, Unavailable
 from fieldsvc.logs import get_logger
 from fieldsvc.store import alarm as alarms
+from fieldsvc.store import alert as alerts
 from fieldsvc.store import live
 from fieldsvc.store.alarm import Alarm
 from fieldsvc.store.database import DATABASE_ERRORS, Database
 from fieldsvc.store.live import Moved, RunNow
 from fieldsvc.tracking.frames import Frame, Frames, frame
 from fieldsvc.tracking.lines import Lines
-from fieldsvc.tracking.sight import Alert, Change, LiveRun, Place, Sight, Tick, status_of
+from fieldsvc.tracking.sight import Alert, Change, LiveRun, Place, Raised, Sight, Tick, status_of
 
 log = get_logger()
 EVERY_S, OVERLAP_S, PING_S = 1.0, 5.0, 15.0
@@ -91,9 +92,10 @@ class Board:
         self._clock = clock
         self._seen: dict[str, Seen] = {}
         self._places: dict[str, Place] = {}
-        self._alarms: dict[str, Alarm] = {}
+        self._alarms: dict[str, Raised] = {}
         self._ring = ring or Ring(ticks=TICKS_KEPT, changes=CHANGES_KEPT)
         self._moved, self._ready = asyncio.Event(), asyncio.Event()
+        self._early: set[str] = set()
         self._read_at: float | None = None
         self._first_day = date.min
         self._closing = False
@@ -116,12 +118,14 @@ class Board:
         began, first_day = self._clock(), self._today() - timedelta(days=1)
         if self._read_at is None:
             runs, moves = await live.running(self._database, first_day), []
-            raised: Sequence[Alarm] = await alarms.open_alarms(self._database, None)
+            raised: list[Raised] = [*await alarms.open_alarms(self._database, None)]
+            raised += await alerts.open_alerts(self._database, None)
         else:
             within_s = began - self._read_at + OVERLAP_S
             runs = await live.changed_runs(self._database, first_day, within_s)
             moves = await live.moved(self._database, within_s)
-            raised = await alarms.changed(self._database, within_s)
+            raised = [*await alarms.changed(self._database, within_s), *await alerts.changed(self._database, within_s)]
+        raised += await self._read_early()
         versions = {each.round_id: each.round_version for each in moves if each.round_id and each.run_id in self._seen}
         await self._lines.load(versions | {run.round_id: run.round_version for run in runs if run.duty})
         self.take(runs, moves, raised, first_day=first_day)
@@ -129,7 +133,7 @@ class Board:
         self._ready.set()
 
     def take(
-        self, runs: Iterable[RunNow], moves: Iterable[Moved], raised: Sequence[Alarm], *, first_day: date = date.min
+        self, runs: Iterable[RunNow], moves: Iterable[Moved], raised: Sequence[Raised], *, first_day: date = date.min
     ) -> None:
         """Take what was read into the board; if anything is new it becomes the next tick, and every screen is woken."""
         touched = self._outdated(first_day) + self._take_runs(runs) + self._take_moves(moves)
@@ -140,6 +144,17 @@ class Board:
             self.seq += 1
             self._ring.add(Tick(self.seq, self._now(), kept, alerts))
             self._wake()
+
+    def show_early(self, alarm: Alarm) -> None:
+        """Put an alarm on the screens that is not committed yet; the next read says how it stands."""
+        self._early.add(alarm.id)
+        if alarm.id not in self._alarms:
+            self.take((), (), [alarm], first_day=self._first_day)
+
+    async def _read_early(self) -> list[Raised]:
+        found = [await alarms.read(self._database, each) for each in sorted(self._early)]
+        self._early -= {each.id for each in found if each is not None}
+        return [replace(each, address=None) for each in found if each is not None]
 
     def close(self) -> None:
         """End every stream, now."""
@@ -179,7 +194,7 @@ class Board:
         """Make the snapshot, and a delta with the open alarms if there are any."""
         now = self._now()
         made = [self.frames.snapshot(sight, self.seq, at=now, places=self._places.values())]
-        alerts = tuple(self._alert(each) for each in self._alarms.values() if each.acknowledged_at is None)
+        alerts = tuple(self._alert(each) for each in self._alarms.values() if each.state == "open")
         if seen := list(Tick(self.seq, now, alerts=alerts).alarms(sight)):
             made.append(self.frames.alerts(seen, self.seq, at=now))
         return made
@@ -235,15 +250,15 @@ class Board:
             seen_at=through_at,
         )
 
-    def _take_alarms(self, raised: Sequence[Alarm]) -> tuple[Alert, ...]:
+    def _take_alarms(self, raised: Sequence[Raised]) -> tuple[Alert, ...]:
         fresh = [each for each in raised if self._alarms.get(each.id) != each]
         read = {each.id for each in raised}
         self._alarms |= {each.id: each for each in fresh}
-        for each in [old for old in self._alarms.values() if old.acknowledged_at and old.id not in read]:
+        for each in [old for old in self._alarms.values() if old.state != "open" and old.id not in read]:
             del self._alarms[each.id]
         return tuple(self._alert(each) for each in fresh)
 
-    def _alert(self, alarm: Alarm) -> Alert:
+    def _alert(self, alarm: Raised) -> Alert:
         return Alert(alarm, self._places.get(alarm.run) if alarm.run else None)
 
     def _seq_of(self, last_id: str) -> int | None:

@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 
-from fieldsvc.store.alarm import Alarm
-from fieldsvc.tracking.sight import Place, Sight, Tick
+from fieldsvc.tracking.sight import Place, Raised, Sight, Tick
 from handlers.fields import format_time
 
 STALE_AFTER = timedelta(seconds=30)
@@ -115,7 +114,7 @@ class Frames:
 
         return self._once((sight, tick.seq), make)
 
-    def alerts(self, alarms: Sequence[Alarm], seq: int, *, at: datetime) -> Frame:
+    def alerts(self, alarms: Sequence[Raised], seq: int, *, at: datetime) -> Frame:
         """Make a delta that holds open alarms and nothing else."""
         body = {"t": format_time(at), "m": [], "x": [], "a": [_alert(each) for each in alarms]}
         return self._event(seq, b"delta", body)
@@ -177,10 +176,13 @@ def delta_body(tick: Tick, sight: Sight) -> dict[str, Any] | None:
     return body | ({"n": appeared} if appeared else {}) | ({"s": stale} if stale else {})
 
 
-def _alert(alarm: Alarm) -> dict[str, Any]:
+def _alert(alarm: Raised) -> dict[str, Any]:
     return {
         "id": alarm.id,
         "kind": alarm.kind,
+        "level": alarm.level,
+        "state": alarm.state,
+        "rung": alarm.rung,
         "run_id": alarm.run,
         "raised_at": format_time(alarm.raised_at),
         "acknowledged_at": format_time(alarm.acknowledged_at) if alarm.acknowledged_at else None,

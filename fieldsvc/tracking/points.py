@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from fieldsvc.store import access_case as access_cases
 from fieldsvc.store import delivery_point_memory as store
 from fieldsvc.store.database import Database
 from fieldsvc.store.delivery_point_memory import Listed, Wanted
@@ -36,11 +37,13 @@ async def page_of(
     while read < _READ_MOST:
         found = await store.page(database, wanted, after=after, limit=limit)
         served = await store.neighbours(database, [(each.round_id, each.stop_id) for each in found])
+        cases = await access_cases.states(database, [each.delivery_point_id for each in found])
         read += len(found)
         for each in found:
             if len(points) == limit:
                 return Page(points, after)
             shown = _shown(each, served[each.round_id, each.stop_id], today)
+            shown["access_case"] = cases.get(each.delivery_point_id)
             after = each.delivery_point_id
             if flag is None or flag in shown["flags"]:
                 points.append(shown)

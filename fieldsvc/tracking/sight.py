@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from fieldsvc.store import alert as alerts
 from fieldsvc.store.alarm import Alarm
+
+Raised = Alarm | alerts.Alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alarm as it stands, and where its run was."""
+    """An alarm, or another alert, as it stands, and where its run was."""
 
-    alarm: Alarm
+    alarm: Raised
     place: Place | None
 
 
@@ -83,7 +86,7 @@ class Tick:
                     self._by_site.setdefault(site, []).append(change)
         return self._by_site.get(sight.site, ())
 
-    def alarms(self, sight: Sight) -> Iterator[Alarm]:
+    def alarms(self, sight: Sight) -> Iterator[Raised]:
         """Yield the alarms that are in sight. One whose run is nowhere on the board is in every box."""
         for alert in self.alerts:
             right_site = sight.site is None or alert.alarm.site == sight.site

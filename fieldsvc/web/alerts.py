@@ -1,4 +1,4 @@
-"""Alarms on screens: which there are, where, and who has them."""
+"""Alarms and alerts on screens: which there are, where, and who has them."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fieldsvc.access.callers import Person
-from fieldsvc.errors import BadRequest, NotFound
+from fieldsvc.errors import BadRequest, Invalid, NotFound
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Opener
 from fieldsvc.store import alarm as alarms
-from fieldsvc.store.alarm import Alarm
+from fieldsvc.store import alert as store
+from fieldsvc.store.alarm import OwnAlarm
+from fieldsvc.store.alert import Alert, Wanted
 from fieldsvc.store.database import Database
-from fieldsvc.web.auth import require_person
+from fieldsvc.web.auth import ACCESS, require_device, require_person
 from fieldsvc.web.carrier import page_limit
 from fieldsvc.web.problems import json_response
-from handlers.fields import format_time, parse_time
+from fieldsvc.web.tasks import read_object
+from handlers import alerting
+from handlers.fields import Note, format_time, parse_time
 from handlers.story import Actor
 
 FIELD_PART = -1  # of the event as the phone said it, which holds the place
 _ROLES = ("supervisor", "operator")
+_OWN = 10
+_STATES = ("open", "acknowledged", "settled")
 _NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), "")
 
 
@@ -35,32 +42,96 @@ class Alerts:
     commands: Commands
 
 
+class Taking(BaseModel):
+    """What somebody may say on taking an alert."""
+
+    model_config = ConfigDict(extra="forbid")
+    comment: Note | None = None
+
+
 ALERTS = web.AppKey("ALERTS", Alerts)
 
 
 async def list_alerts(request: web.Request) -> web.Response:
-    """List alarms, newest first, with their places."""
+    """List alarms and alerts, newest first; alarms with their places."""
     person = await require_person(request, _ROLES)
-    site, limit = _site_of(person, request.query.get("site")), page_limit(request)
-    only_open, before = _only_open(request), _decode(request.query.get("cursor"))
-    found = await alarms.page(request.app[ALERTS].database, site, only_open=only_open, before=before, limit=limit + 1)
+    wanted, limit = _wanted(request, person), page_limit(request)
+    before = _decode(request.query.get("cursor"))
+    found = await store.page(request.app[ALERTS].database, wanted, before=before, limit=limit + 1)
     page = found[:limit]
     shown = await _shown(request.app[ALERTS].opener, page)
     return json_response({"alerts": shown, **({"cursor": _encode(page[-1])} if len(found) > limit else {})})
 
 
 async def acknowledge(request: web.Request) -> web.Response:
-    """Take an alarm: who does so first has it."""
+    """Take an alarm or an alert: who does so first has it."""
     person = await require_person(request, _ROLES)
-    alerts = request.app[ALERTS]
+    alerts, comment = request.app[ALERTS], await _comment(request)
     found = await _own(alerts.database, person, request.match_info["id"])
-    if found.acknowledged_at is None:
-        actor = Actor(person.role, entered_by=person.account_id)
-        data = {"alarm_id": found.id, "acknowledged_by": person.account_id}
-        await alerts.commands.send("alarm.acknowledged", data, actor=actor, site=found.site, run=found.run)
+    if found.state == "open":
+        await _take(alerts.commands, found, person, comment)
         found = await _own(alerts.database, person, found.id)
     (shown,) = await _shown(alerts.opener, [found])
     return json_response(shown)
+
+
+async def own_alarms(request: web.Request) -> web.Response:
+    """List the carrier's own newest alarms, with who has each of them."""
+    device = await require_device(request)
+    found = await alarms.of_carrier(request.app[ACCESS].database, device.site, device.carrier, limit=_OWN)
+    return json_response({"alarms": [_own_alarm(each) for each in found]})
+
+
+def _own_alarm(alarm: OwnAlarm) -> dict[str, Any]:
+    at = alarm.acknowledged_at
+    taken = {"by": alarm.name or alarm.role, "role": alarm.role, "at": format_time(at)} if at is not None else None
+    return {
+        "id": alarm.id,
+        "kind": alarm.kind,
+        "raised_at": format_time(alarm.raised_at),
+        "told": alarm.told,
+        "taken": taken,
+    }
+
+
+async def _take(commands: Commands, found: Alert, person: Person, comment: str | None) -> None:
+    """Say as a fact of the alert's subject that somebody has it; its service decides."""
+    actor = Actor(person.role, entered_by=person.account_id)
+    said = {"comment": comment} if comment else {}
+    if found.service == "alarm":
+        data = {"alarm_id": found.id, "acknowledged_by": person.account_id} | said
+        await commands.send("alarm.acknowledged", data, actor=actor, site=found.site, run=found.run)
+    else:
+        data = {"alert_id": found.id, "by": person.account_id} | said
+        await commands.send(
+            alerting.NAME,
+            data,
+            actor=actor,
+            site=found.site,
+            run=found.run,
+            handler=found.service,
+            subject=found.subject,
+        )
+
+
+async def _comment(request: web.Request) -> str | None:
+    """Read the comment that a body may hold. UnsupportedMedia, TooLarge, BadRequest, Invalid."""
+    if not request.can_read_body:
+        return None
+    try:
+        return Taking.model_validate(await read_object(request)).comment
+    except ValidationError:
+        raise Invalid("Not valid: comment.", reason="bad_payload") from None
+
+
+def _wanted(request: web.Request, person: Person) -> Wanted:
+    asked = {name: request.query.get(name) for name in ("kind", "level", "run")}
+    if any(value is not None and not value.isprintable() for value in asked.values()):
+        raise BadRequest("A filter is printable text.")
+    state = request.query.get("state", "all")
+    if state not in ("all", *_STATES):
+        raise BadRequest("The state is open, acknowledged, settled or all.")
+    return Wanted(_site_of(person, request.query.get("site")), None if state == "all" else state, **asked)
 
 
 def _site_of(person: Person, asked: str | None) -> str | None:
@@ -74,32 +145,38 @@ def _site_of(person: Person, asked: str | None) -> str | None:
     return person.site
 
 
-async def _own(database: Database, person: Person, alarm_id: str) -> Alarm:
-    found = await alarms.read(database, alarm_id)
+async def _own(database: Database, person: Person, alert_id: str) -> Alert:
+    found = await store.read(database, alert_id.replace("\x00", ""))
     if found is None or (person.role != "operator" and (person.site is None or found.site != person.site)):
         raise NotFound
     return found
 
 
-async def _shown(opener: Opener, page: Sequence[Alarm]) -> list[dict[str, Any]]:
-    opened = await opener.open_parts([(each.event, FIELD_PART) for each in page])
-    return [_alert(each, (opened[(each.event, FIELD_PART)].get("personal") or {})) for each in page]
+async def _shown(opener: Opener, page: Sequence[Alert]) -> list[dict[str, Any]]:
+    """Describe alerts; of alarms with what the phone said of place and note, which is sealed."""
+    opened = await opener.open_parts([(each.event, FIELD_PART) for each in page if each.service == "alarm"])
+    return [_alert(each, (opened.get((each.event, FIELD_PART)) or {}).get("personal") or {}) for each in page]
 
 
-def _alert(alarm: Alarm, personal: Mapping[str, Any]) -> dict[str, Any]:
-    """Write an alarm for a screen; `place` and `note` are null where the phone gave none, or where they were erased."""
+def _alert(alert: Alert, personal: Mapping[str, Any]) -> dict[str, Any]:
+    """Write an alert for a screen; `place` and `note` are null where the phone gave none, or where they were erased."""
     return {
-        "id": alarm.id,
-        "kind": alarm.kind,
-        "state": "open" if alarm.acknowledged_at is None else "acknowledged",
-        "run_id": alarm.run,
-        "site": alarm.site,
-        "carrier": alarm.carrier,
-        "raised_at": format_time(alarm.raised_at),
-        "acknowledged_at": format_time(alarm.acknowledged_at) if alarm.acknowledged_at is not None else None,
-        "acknowledged_by": alarm.acknowledged_by,
-        "stop_id": alarm.stop_id,
-        "address": alarm.address,
+        "id": alert.id,
+        "kind": alert.kind,
+        "level": alert.level,
+        "state": alert.state,
+        "subject": alert.shown_subject,
+        "run_id": alert.run,
+        "site": alert.site,
+        "carrier": alert.carrier,
+        "raised_at": format_time(alert.raised_at),
+        "rung": alert.rung,
+        "told": alert.told,
+        "acknowledged_at": format_time(alert.acknowledged_at) if alert.acknowledged_at is not None else None,
+        "acknowledged_by": alert.acknowledged_by,
+        "settled_at": format_time(alert.settled_at) if alert.settled_at is not None else None,
+        "stop_id": alert.stop_id,
+        "address": alert.address,
         "note": personal.get("note"),
         "place": _place(personal.get("fix")),
     }
@@ -111,14 +188,7 @@ def _place(fix: Any) -> dict[str, Any] | None:
     return {name: fix.get(name) for name in ("lat", "lon", "accuracy_m", "fixed_at")}
 
 
-def _only_open(request: web.Request) -> bool:
-    state = request.query.get("state", "all")
-    if state not in ("all", "open"):
-        raise BadRequest("The state is open or all.")
-    return state == "open"
-
-
-def _encode(alarm: Alarm) -> str:
+def _encode(alarm: Alert) -> str:
     text = f"{alarm.raised_at.isoformat()} {alarm.id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -138,4 +208,5 @@ def _decode(cursor: str | None) -> tuple[datetime, str]:
 routes: list[web.RouteDef] = [
     web.get("/v1/alerts", list_alerts),
     web.post("/v1/alerts/{id}/ack", acknowledge),
+    web.get("/v1/me/alarms", own_alarms),
 ]

@@ -135,11 +135,11 @@ def _field_messages(registry: Registry) -> dict[str, Any]:
             "name": name,
             "title": kind.title["en"],
             "contentType": EVENT,
-            "tags": [{"name": handler.name}],
+            "tags": [{"name": name.partition(".")[0]}],
             "payload": ref(f"field.{name}"),
             "examples": [{"payload": each} for each in examples[name]],
         }
-        for name, (handler, kind) in registry.by_type.items()
+        for name, kind in registry.kinds.items()
     }
 
 

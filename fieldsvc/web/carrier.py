@@ -18,8 +18,10 @@ from fieldsvc.store import device as devices
 from fieldsvc.web.auth import ACCESS, base_url, require_device, require_person
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
+from fieldsvc.work.pilots import Pilots
 from fieldsvc.work.runs import Runs
 from fieldsvc.work.sheets import Sheets
+from handlers import corrections
 from handlers.base import Handler, wire_type
 from handlers.registry import Registry
 from handlers.story import EventType
@@ -27,16 +29,18 @@ from handlers.story import EventType
 RUNS = web.AppKey("RUNS", Runs)
 SHEETS = web.AppKey("SHEETS", Sheets)
 SERVICES = web.AppKey("SERVICES", bytes)
+PILOTS = web.AppKey("PILOTS", Pilots)
 CODE_TRIES = web.AppKey("CODE_TRIES", Tries)
 _PAGE, _MOST = 100, 1_000
 
 
 class NewCode(BaseModel):
-    """For whom a code is, and on which round they walk."""
+    """For whom a code is, on which round they walk, and which phone of theirs it replaces."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     carrier: str = Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
     round: str | None = Field(None, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")
+    replaces: str | None = Field(None, max_length=64, pattern=r"^d-[0-9]+$")
 
 
 async def enrol(request: web.Request) -> web.Response:
@@ -53,6 +57,7 @@ async def enrol(request: web.Request) -> web.Response:
     except BadCode:
         tries.failed(source)
         raise
+    request.app[ACCESS].forget()  # a phone that this one replaces is lost at once
     return json_response(found, status=201, headers={"Cache-Control": "no-store"})
 
 
@@ -69,9 +74,10 @@ async def new_code(request: web.Request) -> web.Response:
             site=person.site,
             round_id=asked.round,
             created_by=person.account_id,
+            replaces=asked.replaces,
         )
     except UserMistake:
-        raise NotFound("There is no such round on this site.") from None  # nor a word about other sites
+        raise NotFound("There is no such round or phone on this site.") from None  # nor a word about other sites
     url = provisioning.enrolment_url(base_url(request), made.shown)
     shown = {"code": made.shown, "url": url, "qr_svg": provisioning.qr_svg(url), "expires_at": made.expires_at}
     return json_response(shown, status=201)
@@ -81,7 +87,7 @@ def _asked(body: dict[str, Any]) -> NewCode:
     try:
         return NewCode.model_validate(body)
     except ValidationError:
-        raise Invalid('The body is {"carrier": "…"}, and perhaps {"round": "…"}.') from None
+        raise Invalid('The body is {"carrier": "…"}, and perhaps "round" and "replaces".') from None
 
 
 async def current_run(request: web.Request) -> web.Response:
@@ -94,19 +100,22 @@ async def current_run(request: web.Request) -> web.Response:
 
 
 async def sheet(request: web.Request) -> web.Response:
-    """Give the sheet of the device's own run, or 304 when the phone has this version."""
+    """Give the sheet of the device's own run: what differs from the version that the phone has, 304 if nothing, else the whole."""
     device = await require_device(request)
     run = await request.app[RUNS].own_run(device, request.match_info["id"])
     headers = {"ETag": f'"{run.sheet_version}"', "Cache-Control": "private, no-cache"}
     if has_version(request, run.sheet_version):
         return web.Response(status=304, headers=headers)
-    return json_response(await request.app[SHEETS].sheet(run), headers=headers)
+    found = await request.app[SHEETS].since(run, _since(request), carrier=device.carrier)
+    return json_response(found, headers={**headers, "ETag": f'"{found["version"]}"'})
 
 
 async def services(request: web.Request) -> web.Response:
-    """List every service with the schemas that the phone draws its forms from."""
-    await require_device(request)
-    return web.Response(body=request.app[SERVICES], content_type="application/json")
+    """List the services of the device's site with the schemas that the phone draws its forms from."""
+    device = await require_device(request)
+    pilots, body = request.app.get(PILOTS), request.app[SERVICES]
+    body = await pilots.cut(body, device.site) if pilots is not None else body
+    return web.Response(body=body, content_type="application/json")
 
 
 async def receipts(request: web.Request) -> web.Response:
@@ -134,10 +143,16 @@ def has_version(request: web.Request, version: int) -> bool:
     return any(tag.value in {str(version), "*"} for tag in request.if_none_match or ())
 
 
+def _since(request: web.Request) -> int | None:
+    """Read the version that the phone has; what is no version is none."""
+    text = request.query.get("since", "")
+    return int(text) if re.fullmatch("[0-9]{1,15}", text) else None
+
+
 def services_document(registry: Registry) -> bytes:
     """Describe every service as JSON: made once, when the service starts."""
     found = [_service(handler) for handler in registry.handlers.values()]
-    return orjson.dumps({"services": found})
+    return orjson.dumps({"services": found, "corrections": _event(corrections.EVENT)})
 
 
 def _service(handler: Handler) -> dict[str, Any]:

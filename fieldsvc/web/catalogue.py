@@ -107,7 +107,7 @@ async def _document(request: web.Request, name: str) -> web.Response:
 def _listing(registry: Registry, router: web.UrlDispatcher, language: str) -> dict[str, Rows]:
     routes = [(f"{method} {path}", says) for method, path, says in _routes(router, language)]
     received = [(wire_type(said.name), said.title[language]) for said in receivable(registry)]
-    sent = [(wire_type(name), kind.title[language]) for name, (_, kind) in registry.by_type.items()]
+    sent = [(wire_type(name), kind.title[language]) for name, kind in registry.kinds.items()]
     by_path = sorted(routes, key=lambda row: row[0].partition(" ")[2])
     return {"routes": by_path, "received": sorted(received), "sent": sorted(sent)}
 

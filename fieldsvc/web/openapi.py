@@ -32,6 +32,12 @@ SECURITY: Mapping[str, Schema] = {
         "description": "The same for apps that know no tokens: user = device id, password = token.",
     },
     "api_key": {"type": "http", "scheme": "bearer", "description": "The key of a subscriber's account: `fsk_…`."},
+    "okapi_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Okapi-Key",
+        "description": "The key of a subscriber's account, as systems that follow La Poste's Suivi send it.",
+    },
     "session": {
         "type": "apiKey",
         "in": "cookie",

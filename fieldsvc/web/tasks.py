@@ -6,12 +6,14 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from fieldsvc.errors import BadRequest, TooLarge, UnsupportedMedia
+from fieldsvc.errors import BadRequest, Invalid, TooLarge, UnsupportedMedia
+from fieldsvc.intake.json import Unfit, check
 from fieldsvc.web.auth import has_api_key, require_account, require_person
 from fieldsvc.web.problems import json_response
 from fieldsvc.work.idempotency import once
 from fieldsvc.work.task_body import read_body
 from fieldsvc.work.tasks import Orderer, Tasks
+from handlers import sandbox
 from handlers.story import Actor
 
 TASKS = web.AppKey("TASKS", Tasks)
@@ -63,14 +65,14 @@ async def orderer_of(request: web.Request) -> tuple[str, Orderer]:
     if has_api_key(request):
         account = await require_account(request)
         actor = Actor("subscriber", account=account.account_id)
-        return account.account_id, Orderer(actor, scopes=account.scopes)
+        return account.account_id, Orderer(actor, scopes=account.scopes, sandbox=account.site == sandbox.SITE)
     person = await require_person(request, _ROLES)
     actor = Actor(person.role, entered_by=person.account_id)
     return person.account_id, Orderer(actor, site=person.site or ("" if person.role == "supervisor" else None))
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
-    """Read a JSON object from the body. UnsupportedMedia, TooLarge, BadRequest."""
+    """Read a JSON object from the body. UnsupportedMedia, TooLarge, BadRequest; Invalid for what could not be kept."""
     if request.content_type not in {"application/json", "application/merge-patch+json"}:
         raise UnsupportedMedia("The body is application/json.")
     try:
@@ -81,6 +83,10 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         raise BadRequest("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise BadRequest("The body is not a JSON object.")
+    try:
+        check(body)
+    except Unfit as unfit:
+        raise Invalid("The body holds what cannot be kept.", reason=unfit.reason) from None
     return body
 
 

@@ -1,6 +1,7 @@
-"""The daily job: runs are planned as soon as their roster is known, and kept to the hours of duty if there are any."""
+"""The daily job: runs are planned as soon as their roster is known, and kept to the hours of duty; old tasks come to an end."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import time, timedelta
 
 from fieldsvc.errors import FieldsvcError
@@ -10,10 +11,11 @@ from fieldsvc.work.runs import Runs
 
 log = get_logger()
 EVERY_S = 300.0
+KEPT = timedelta(days=35)  # who was away, which stops moved, what runs took out
 
 
 async def plan_days(runs: Runs, hours: tuple[time, time] | None = None) -> None:
-    """Plan today and tomorrow, and keep today's runs to the hours of duty, again every five minutes, until cancelled."""
+    """Plan today and tomorrow, keep today's runs to the hours of duty, and end what was not done, every five minutes."""
     while True:
         for day in (runs.today(), runs.today() + timedelta(days=1)):
             try:
@@ -24,15 +26,17 @@ async def plan_days(runs: Runs, hours: tuple[time, time] | None = None) -> None:
                 if planned:
                     log.info("day.planned", day=str(day), count=planned)
         if hours is not None:
-            await _keep_hours(runs, hours)
+            await _done("hours_kept", runs.keep_hours(hours))
+        await _done("tasks_expired", runs.expire_tasks())
+        await _done("forgotten", runs.forget_before(runs.today() - KEPT))
         await asyncio.sleep(EVERY_S)
 
 
-async def _keep_hours(runs: Runs, hours: tuple[time, time]) -> None:
+async def _done(name: str, work: Awaitable[int]) -> None:
     try:
-        said = await runs.keep_hours(hours)
+        count = await work
     except (FieldsvcError, *DATABASE_ERRORS) as error:
-        log.warning("day.hours_not_kept", error=type(error).__name__)
+        log.warning("day.not_done", type=name, error=type(error).__name__)
     else:
-        if said:
-            log.info("day.hours_kept", count=said)
+        if count:
+            log.info("day.done", type=name, count=count)

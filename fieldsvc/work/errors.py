@@ -27,6 +27,12 @@ class SubjectRequired(Invalid):
     code = "subject_required"
 
 
+class SandboxSubject(Invalid):
+    """The id of a sandbox's thing begins with SBX-; leave the subject out, and one is issued."""
+
+    code = "sandbox_subject"
+
+
 class PlaceRequired(Invalid):
     """The task must say where: a delivery point or an address."""
 
@@ -61,6 +67,36 @@ class KeyInUse(Conflict):
     """A request with this Idempotency-Key is being answered; send it again."""
 
     code = "idempotency_key_in_use"
+
+
+class BadRoster(Invalid):
+    """The roster is not valid."""
+
+    code = "bad_roster"
+
+
+class BadMove(Invalid):
+    """This move is not valid."""
+
+    code = "bad_move"
+
+
+class RunOver(Conflict):
+    """This run is over, or it is none of today or tomorrow."""
+
+    code = "run_over"
+
+
+class CarrierAway(Conflict):
+    """This carrier is away on that day."""
+
+    code = "carrier_away"
+
+
+class NothingToMove(Conflict):
+    """None of this is open work of the run."""
+
+    code = "nothing_to_move"
 
 
 class BadImport(UserMistake):

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -17,7 +17,7 @@ from fieldsvc.store import roster
 from fieldsvc.store import round as rounds
 from fieldsvc.store import site as sites
 from fieldsvc.store.database import Database
-from fieldsvc.store.roster import RosterRow
+from fieldsvc.store.roster import Absence, RosterRow
 from fieldsvc.work.errors import BadImport
 from geo.address_files import AddressRow, BadRow, read_addresses
 from geo.errors import BadFile, TooFewAddresses
@@ -29,6 +29,8 @@ Progress = Callable[[int], None]
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _ROUND_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,47}")  # it becomes part of run ids
 _ROSTER_COLUMNS = ("date", "round_id", "carrier")
+ABSENCES = ("sick", "leave", "training", "other")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _SHOWN = 20
 
 
@@ -172,26 +174,38 @@ async def layout_rounds(database: Database, *, site: str, count: int, zone: tzin
 
 
 async def import_roster(database: Database, lines: Iterable[str], *, progress: Progress = no_progress) -> int:
-    """Import `date,round_id,carrier,qualifications?`; an empty carrier means that nobody walks the round yet.
+    """Import `date,round_id,carrier,qualifications?,absence?,starts_at?`; an empty carrier means nobody walks the round yet.
 
-    Return the number of rows. BadImport with the line and the mistake: then nothing is changed.
+    With the column `absence` (sick, leave, training, other; empty = is there) it says who is away that day: then nobody
+    walks the rounds of their rows. Return the number of rows. BadImport with the line and the mistake: then nothing is changed.
     """
+    return len(await roster_days(database, lines, progress=progress))
+
+
+async def roster_days(database: Database, lines: Iterable[str], *, progress: Progress = no_progress) -> list[date]:
+    """Import a roster as `import_roster` does; return the day of each row."""
     try:
         read = list(_roster_rows(without_nul(lines)))
     except UnicodeDecodeError:
         raise BadImport("file: it is not UTF-8 text.") from None
     except csv.Error as error:
         raise BadImport(f"file: this is not CSV ({error}).") from None
-    known = await rounds.known(database, sorted({row.round_id for _, row in read}))
-    for line_no, row in read:
-        if row.round_id not in known:
+    sites_of = await roster.sites_of_rounds(database, sorted({row.round_id for _, row, _ in read}))
+    for line_no, row, _ in read:
+        if row.round_id not in sites_of:
             raise BadImport(f"line {line_no}: there is no round {row.round_id}; import the rounds first.")
-    await roster.put(database, [row for _, row in read])
+    rows = [row for _, row, _ in read]
+    away = [
+        Absence(row.day, sites_of[row.round_id], row.carrier, kind or None)
+        for _, row, kind in read
+        if row.carrier and kind is not None
+    ]
+    await roster.put(database, rows, away)
     progress(len(read))
-    return len(read)
+    return [row.day for row in rows]
 
 
-def _roster_rows(lines: Iterable[str]) -> Iterator[tuple[int, RosterRow]]:
+def _roster_rows(lines: Iterable[str]) -> Iterator[tuple[int, RosterRow, str | None]]:
     source = iter(lines)
     header = next(source, "").removeprefix("\ufeff")
     delimiter = ";" if header.count(";") > header.count(",") else ","
@@ -207,7 +221,7 @@ def _roster_rows(lines: Iterable[str]) -> Iterator[tuple[int, RosterRow]]:
             raise BadImport(f"line {line_no}: it has {len(cells)} columns and the header has {len(names)}.")
         row = dict(zip(names, (cell.strip() for cell in cells), strict=True))
         any_row = True
-        yield line_no, _roster_row(line_no, row)
+        yield line_no, _roster_row(line_no, row), _absence(line_no, row)
     if not any_row:
         raise BadImport("line 2: there is no row.")
 
@@ -220,7 +234,25 @@ def _roster_row(line_no: int, row: dict[str, str]) -> RosterRow:
     if not row["round_id"]:
         raise BadImport(f"line {line_no}: round_id is missing.")
     skills = tuple(part for part in re.split(r"[|;,\s]+", row.get("qualifications", "")) if part)
-    return RosterRow(day, row["round_id"], row["carrier"] or None, skills)
+    return RosterRow(day, row["round_id"], row["carrier"] or None, skills, _start(line_no, row.get("starts_at")))
+
+
+def _start(line_no: int, text: str | None) -> time | None:
+    if not text:
+        return None
+    if not _CLOCK.fullmatch(text):
+        raise BadImport(f"line {line_no}: starts_at is {text!r}; it is written 07:30.")
+    return time.fromisoformat(text)
+
+
+def _absence(line_no: int, row: dict[str, str]) -> str | None:
+    """Read why the carrier of a row is away; empty for one who is there, None where the file does not say."""
+    kind = row.get("absence")
+    if kind and kind not in ABSENCES:
+        raise BadImport(f"line {line_no}: the absence is none of {', '.join(ABSENCES)}.")
+    if kind and not row["carrier"]:
+        raise BadImport(f"line {line_no}: an absence needs its carrier.")
+    return kind
 
 
 def without_nul(lines: Iterable[str]) -> Iterator[str]:

@@ -7,11 +7,12 @@ from datetime import date, datetime, tzinfo
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from fieldsvc.work.errors import BadTask, SubjectRequired, UnknownService
+from fieldsvc.work.errors import BadTask, SandboxSubject, SubjectRequired, UnknownService
+from handlers import sandbox
 from handlers.base import Handler
-from handlers.fields import Id, Note, Text, Time, format_time
+from handlers.fields import Id, Note, Text, Time, format_time, parse_day
 from handlers.registry import Registry
 
 _SUBJECT = re.compile(r"^([a-z][a-z_]*)/[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
@@ -50,7 +51,7 @@ class TaskBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     service: Id
     subject: Annotated[str, Field(pattern=_SUBJECT.pattern)] | None = None
-    on: date | None = None
+    on: Annotated[date, BeforeValidator(parse_day)] | None = None
     delivery_point: Id | None = None
     address: Text | dict[str, Any] | None = None
     addressee: Text | dict[str, Any] | None = None
@@ -91,7 +92,7 @@ def subject_of(handler: Handler, body: TaskBody, *, issued: str | None = None) -
 
     `issued` is the id to issue; by default a random one. BadTask for a subject of another kind; SubjectRequired.
     """
-    kind = handler.subject.partition("/")[0]
+    kind = kind_of(handler)
     if body.subject is not None:
         if body.subject.partition("/")[0] != kind:
             raise BadTask(f"The subject of service {handler.name} is {kind}/…", members=["subject"])
@@ -101,6 +102,21 @@ def subject_of(handler: Handler, body: TaskBody, *, issued: str | None = None) -
     if handler.issues_ids:
         return f"{kind}/{kind[0].upper()}-{issued or _random()}"
     raise SubjectRequired
+
+
+def sandbox_subject(handler: Handler, body: TaskBody) -> str:
+    """Name the subject of a task in the sandbox: as ordered if it is a sandbox's own, else issued. BadTask, SandboxSubject."""
+    if body.subject is None:
+        return f"{kind_of(handler)}/{sandbox.PREFIX}{_random()}"
+    subject = subject_of(handler, body)
+    if not sandbox.is_own(subject):
+        raise SandboxSubject
+    return subject
+
+
+def kind_of(handler: Handler) -> str:
+    """Name the kind of a service's subjects: `item` of `item/…`."""
+    return handler.subject.partition("/")[0]
 
 
 def day_of(body: TaskBody, zone: tzinfo, now: datetime) -> date:

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from fieldsvc.errors import Forbidden, NotFound
@@ -13,12 +13,15 @@ from fieldsvc.store import task as store
 from fieldsvc.store.database import Database
 from fieldsvc.store.run import run_id_of
 from fieldsvc.store.task import TaskRow
+from fieldsvc.work.booking import prepared
 from fieldsvc.work.errors import BadTask, PlaceRequired, TaskClosed, TaskSeen
+from fieldsvc.work.pilots import Pilots
 from fieldsvc.work.placement import Placer
 from fieldsvc.work.runs import Sender
 from fieldsvc.work.sheets import BlobOpener, window_of
-from fieldsvc.work.task_body import TaskBody, day_of, handler_of, order_of, read_body, subject_of
+from fieldsvc.work.task_body import TaskBody, day_of, handler_of, order_of, read_body, sandbox_subject, subject_of
 from geo.addresses import ACCEPT_SCORE, one_line
+from handlers import sandbox
 from handlers.registry import Registry
 from handlers.story import Actor
 
@@ -27,11 +30,20 @@ _FIXED = frozenset({"service", "subject", "person"})
 
 @dataclass(frozen=True, slots=True)
 class Orderer:
-    """Who orders. `scopes` None = a person of the operator, who may order any service; `site` bounds a supervisor."""
+    """Who orders. `scopes` None = a person of the operator, who may order any service; `site` bounds a supervisor.
+
+    What a `sandbox` orders is on no sheet, and plays out by itself.
+    """
 
     actor: Actor
     scopes: frozenset[str] | None = None
     site: str | None = None
+    sandbox: bool = False
+
+    @property
+    def own_site(self) -> str | None:
+        """The site that its orders are told with: a sandbox's own."""
+        return sandbox.SITE if self.sandbox else None
 
     def may_order(self, service: str) -> bool:
         """Tell whether tasks of this service may be ordered."""
@@ -61,6 +73,7 @@ class Tasks:
         self._registry = registry
         self._placer = placer
         self._zone = zone
+        self._pilots = Pilots(database)
 
     async def create(self, body: TaskBody, orderer: Orderer, *, key: str | None = None) -> dict[str, Any]:
         """Order a task; return it without its personal fields, with warnings.
@@ -74,12 +87,14 @@ class Tasks:
         task_id = task_id_of(orderer.actor.account, key)
         if key is not None and (made := await store.read(self.database, task_id)):
             return described(made, operator=orderer.scopes is None) | {"warnings": []}
-        subject = subject_of(handler, body)
-        point, warnings = await self.placed(body, subject)
+        subject = sandbox_subject(handler, body) if orderer.sandbox else subject_of(handler, body)
+        point, warnings = await self._placed_for(orderer, body, subject)
         if orderer.site is not None:
             await self._check_site(point, orderer.site)
         on = day_of(body, self._zone, datetime.now(UTC))
-        await self.send(order_of(task_id, subject, body, on=on, delivery_point=point), orderer.actor)
+        await self.send(
+            order_of(task_id, subject, body, on=on, delivery_point=point), orderer.actor, site=orderer.own_site
+        )
         row = await store.read(self.database, task_id)
         if row is None:
             raise NotFound
@@ -89,6 +104,19 @@ class Tasks:
         """Read a task with its personal fields; NotFound for someone else's."""
         row = await self._own(task_id, orderer)
         return described(row, operator=orderer.scopes is None) | await self._personal(row)
+
+    async def page(
+        self, orderer: Orderer, asked: Mapping[str, Any], *, after: tuple[date, str] | None, limit: int
+    ) -> tuple[list[dict[str, Any]], tuple[date, str] | None]:
+        """List an orderer's tasks without their personal fields, the newest day first, and where the next page begins.
+
+        `asked` may hold `on`, `state` and `service`.
+        """
+        wanted = store.Wanted(orderer.actor.account, orderer.site, **asked)
+        rows = await store.page(self.database, wanted, after=after or (date.max, ""), limit=limit + 1)
+        last = rows[limit - 1] if len(rows) > limit else None
+        shown = [described(row, operator=orderer.scopes is None) for row in rows[:limit]]
+        return shown, (last.day, last.id) if last else None
 
     async def change(self, task_id: str, patch: Mapping[str, Any], orderer: Orderer) -> dict[str, Any]:
         """Change a task: members that are given replace, null removes. NotFound, TaskSeen, TaskClosed, BadTask."""
@@ -100,11 +128,13 @@ class Tasks:
             before.pop("delivery_point", None)
         merged = {name: value for name, value in (before | dict(patch)).items() if value is not None}
         body = read_body(merged)
-        point, warnings = await self.placed(body, row.subject)
+        point, warnings = await self._placed_for(orderer, body, row.subject)
         if orderer.site is not None:
             await self._check_site(point, orderer.site)
         on = day_of(body, self._zone, datetime.now(UTC))
-        await self.send(order_of(task_id, row.subject, body, on=on, delivery_point=point), orderer.actor)
+        await self.send(
+            order_of(task_id, row.subject, body, on=on, delivery_point=point), orderer.actor, site=orderer.own_site
+        )
         return await self.read(task_id, orderer) | {"warnings": warnings}
 
     async def cancel(self, task_id: str, orderer: Orderer) -> None:
@@ -114,14 +144,33 @@ class Tasks:
             return
         row = await self._changeable(task_id, orderer)
         data = {"task_id": row.id, "service": row.service, "subject": row.subject, "reason": "cancelled"}
-        await self._commands.send("task.cancelled", data, actor=orderer.actor, site=row.site, handler=row.service)
+        site = orderer.own_site or row.site
+        await self._commands.send("task.cancelled", data, actor=orderer.actor, site=site, handler=row.service)
 
-    async def send(self, order: Mapping[str, Any], actor: Actor) -> None:
-        """Send `task.planned`."""
-        await self._commands.send("task.planned", order, actor=actor, handler=order["service"])
+    async def send(self, order: Mapping[str, Any], actor: Actor, *, site: str | None = None) -> None:
+        """Send `task.planned`; NoDeskOpen where nobody would answer if it went wrong."""
+        if site != sandbox.SITE:
+            order = await prepared(self.database, handler_of(self._registry, order["service"]), order)
+        await self._commands.send("task.planned", order, actor=actor, site=site, handler=order["service"])
+
+    async def _placed_for(self, orderer: Orderer, body: TaskBody, subject: str) -> tuple[str | None, list[str]]:
+        """Find the place of a task; a sandbox's is nowhere."""
+        if not orderer.sandbox:
+            return await self.placed(body, subject)
+        if body.delivery_point is None and body.address is None:
+            raise PlaceRequired
+        return None, []
 
     async def placed(self, body: TaskBody, subject: str) -> tuple[str | None, list[str]]:
-        """Find the task's delivery point, and what to warn of: `unknown_delivery_point` or `address_not_placed`."""
+        """Find the task's delivery point, and what to warn of: `unknown_delivery_point` or `address_not_placed`.
+
+        PlaceRequired; ServiceNotEnabled where the service is piloted at other sites.
+        """
+        point, warnings = await self._found(body, subject)
+        await self._pilots.check(body.service, point)
+        return point, warnings
+
+    async def _found(self, body: TaskBody, subject: str) -> tuple[str | None, list[str]]:
         point = body.delivery_point
         if point is None and subject.startswith("delivery_point/"):
             point = subject.removeprefix("delivery_point/")
@@ -191,6 +240,7 @@ def described(row: TaskRow, *, operator: bool = False) -> dict[str, Any]:
         "state": row.state,
         "seen": row.seen_at is not None,
         "placed": row.round_id is not None,
+        "at_risk": row.at_risk,
         **run,
     }
 

@@ -25,3 +25,11 @@ on conflict (id) do update set round_id = coalesce(delivery_point.round_id, excl
 -- name: set_class
 -- Note what became of a delivery point: (delivery_point_id, class, at). Nothing for an unknown one.
 update delivery_point set class = $2, class_at = $3::timestamptz where id = $1;
+
+-- name: place
+-- Make a point be where a decision wants it, or put it back: (delivery_point_id, mark, place, from_day). In the decision's commit.
+select place_point($1, $2, $3::jsonb, $4::text::date);
+
+-- name: settle_moved
+-- After an import of these rounds: moves that the plan now has itself are over, the others are done again.
+select settle_moved_points($1::text[]);

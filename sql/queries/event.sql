@@ -40,3 +40,9 @@ from event
 where shard = $1 and day >= $2 and (day > $2 or pos > $3)
 order by day, pos
 limit $4;
+
+-- name: field_by_id
+-- Find one field event on a day.
+select id, type, subject, account, site, run, occurred_at, received_at, public
+from event
+where id = $1 and day = $2 and kind = 'field';

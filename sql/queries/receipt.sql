@@ -12,3 +12,7 @@ where device.id = new.id;
 -- name: of_device
 -- List a device's receipts, newest first, before a number.
 select device, no, at, previous, body, signature from receipt where device = $1 and no < $2 order by no desc limit $3;
+
+-- name: of_device_near
+-- Read the bodies of a device's receipts between two moments.
+select body from receipt where device = $1 and at between $2 and $3;

@@ -10,10 +10,6 @@ select version from round where id = $1;
 -- List every round.
 select id from round order by id;
 
--- name: ids_among
--- Which of these rounds exist?
-select id from round where id = any($1::text[]);
-
 -- name: taken_by_others
 -- Which of these ids belong to rounds that a layout of this site may not replace?
 select id from round where id = any($1::text[]) and (site <> $2 or source = 'file');

@@ -28,3 +28,13 @@ delete from timer where id = any($1::uuid[]);
 -- name: next_due
 -- Find when the next timer is due.
 select min(due_at) as due_at from timer;
+
+-- name: play
+-- Set a timer that says an event of a sandbox's task: (handler, subject, key, due_at, payload).
+insert into timer (id, due_at, handler, kind, subject, key, payload)
+values (gen_random_uuid(), $4::timestamptz, $1, 'command', $2, $3, $5::text::jsonb)
+on conflict (handler, kind, subject, key) do update set id = excluded.id, due_at = excluded.due_at, payload = excluded.payload;
+
+-- name: stop_playing
+-- Forget what a sandbox's task would still have said: (handler, subject).
+delete from timer where handler = $1 and subject = $2 and kind = 'command' and key like 'sandbox %';

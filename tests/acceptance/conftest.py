@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from fieldsvc.access import accounts, enrolment
-from fieldsvc.app import Platform
+from fieldsvc.platform import Platform
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import orjson
 
 from fieldsvc.access import enrolment
-from fieldsvc.app import Platform
 from fieldsvc.journal.quarantine import Quarantine
+from fieldsvc.platform import Platform
 from fieldsvc.work import imports
 from tests.acceptance.conftest import EXAMPLE_LAT, EXAMPLE_LON, SITE, example_round
 from tests.acceptance.service import Answer, Service, drop_database, field_event, new_database, statuses

@@ -22,8 +22,9 @@ import uvloop
 from aiohttp import web
 
 from fieldsvc import logs
-from fieldsvc.app import Platform, create_app, open_platform
+from fieldsvc.app import create_app
 from fieldsvc.ids import uuid7
+from fieldsvc.platform import Platform, open_platform
 from fieldsvc.serve import listening
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.subscriber import Subscriber

@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from fieldsvc.access import accounts, enrolment, provisioning, tokens
-from fieldsvc.app import Platform
 from fieldsvc.intake.apps import event_id
 from fieldsvc.intake.formats.phone import Alarm
+from fieldsvc.platform import Platform
 from fieldsvc.store import alarm as alarms
 from fieldsvc.web.reference.bodies import WRITTEN
 from fieldsvc.work import imports

@@ -166,7 +166,7 @@ ENVELOPE = [
     ("type", b'"fieldsvc.%s.v1"' % C, "unknown_type"),
     ("type", b'"fieldsvc.task.planned.v1"', "unknown_type"),
     ("type", b'"fieldsvc.timer.return_due.v1"', "unknown_type"),
-    ("type", b'"fieldsvc.event.corrected.v1"', "unknown_type"),
+    ("type", b'"fieldsvc.event.corrected.v1"', "bad_payload"),
     ("type", b'["fieldsvc.item.loaded.v1"]', "unknown_type"),
     ("type", b"null", "unknown_type"),
     ("id", b'"%s"' % C, "bad_id"),

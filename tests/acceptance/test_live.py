@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from fieldsvc.access import accounts, enrolment, tokens
-from fieldsvc.app import Platform
+from fieldsvc.platform import Platform
 from fieldsvc.store.live import Moved, RunNow
 from fieldsvc.web.live import BOARD, SEATS
 from fieldsvc.work import imports
@@ -386,7 +386,7 @@ def test_an_alarm_is_on_the_screen_within_two_seconds_and_so_is_who_took_it(town
     began = time.monotonic()
     alert = screen.until(lambda data: data["a"])["a"][0]
     assert time.monotonic() - began < 2
-    assert alert.keys() == {"id", "kind", "run_id", "raised_at", "acknowledged_at"}
+    assert alert.keys() == {"id", "kind", "level", "state", "rung", "run_id", "raised_at", "acknowledged_at"}
     assert (alert["kind"], alert["acknowledged_at"]) == ("sos", None)
     late = live()
     assert [late.event()[0], late.event()[1]["a"]] == ["snapshot", [alert]]

@@ -114,6 +114,24 @@ def test_an_event_that_names_a_run_of_another_site_is_taken_without_it(world: Wo
     assert kept["run"] != world.run_id
 
 
+def test_nobody_speaks_of_a_delivery_point_of_another_site(world: World) -> None:
+    data = {
+        "change": "vacant",
+        "old_address": "118 rue de l'Exemple",
+        "confidence": "seen",
+        "delivery_point_id": "dp-118",
+    }
+    report = field_event("address_change.reported", data)
+    (by_phone,) = world.stranger.send(report)
+    judged = field_event("address_change.confirmed", {"delivery_point_id": "dp-118"})
+    strangers = session_of(world, "supervisor", world.town.carriers[0].site)
+    (by_person,) = post_as(world, strangers, judged).json()["results"]
+    assert (by_phone["reason"], by_person["reason"]) == ("not_allowed", "not_allowed")
+    own = field_event("notebook.written", {"delivery_point_id": "dp-119", "kind": "dog", "text": ""})
+    assert world.stranger.send(own)[0]["reason"] == "not_allowed"
+    assert world.colleague.send({**own, "id": field_event("x", {})["id"]})[0]["status"] == "accepted"
+
+
 def _duty(world: World) -> list[Any]:
     return [row["body"] for row in _rows(world, "select body from state where subject = $1", f"run/{world.run_id}")]
 

@@ -16,7 +16,7 @@ import aiohttp
 import orjson
 
 from fieldsvc.access import accounts, enrolment
-from fieldsvc.app import open_platform
+from fieldsvc.platform import open_platform
 from fieldsvc.serve import database_url
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.duties import light_work, timeline

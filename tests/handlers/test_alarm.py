@@ -50,7 +50,7 @@ def test_a_raise_is_said_at_once_and_written_for_the_screens(alarm: Any) -> None
     (said,) = decision.public_events
     assert (said.type, said.data["kind"], said.data["located"]["stop_id"]) == ("alarm.raised", "sos", "st-118")
     assert row(decision)[:6] == ("a-1", "sos", "run-2026-11-21-T07", "pantin", "Camille", "st-118")
-    assert row(decision)[6:] == (UUID(str(event.id)), event.occurred_at, None, None)
+    assert row(decision)[6:] == (UUID(str(event.id)), event.occurred_at, None, None, 0, None)
     assert decision.new_state["now"] == {"state": "open"}
 
 
@@ -135,7 +135,7 @@ def test_an_alarm_is_taken_on_its_own_site_and_by_the_operator(new_story: Any) -
 
 def test_an_acknowledgement_of_another_site_that_came_first_does_not_count(alarm: Any) -> None:
     alarm.add("alarm.acknowledged", TAKEN, -1, by="supervisor", site="loin")
-    assert row(raise_at(alarm, 0))[8:] == (None, None)
+    assert row(raise_at(alarm, 0))[8:10] == (None, None)
     assert alarm.body["now"] == {"state": "open"}
 
 

@@ -38,6 +38,13 @@ ENDS = {
         "old_address": "3 rue des Lilas",
         "confidence": "seen",
     },
+    "address.checked": {"delivery_point_id": "dp-1", "result": "ok"},
+    "letter.delivered": {"letter_id": "L-1", "to": "addressee"},
+    "letter.returned": {"letter_id": "L-1", "reason": "moved"},
+    "key.deposited": {"key_id": "K-1"},
+    "key.returned": {"key_id": "K-1", "handed_to": "owner", "identity": "document"},
+    "pet.handed_over": {"pet_id": "A-1", "handed_to": "vet"},
+    "meter.read": {"meter_id": "W-3", "kind": "water", "value": 12.0},
 }
 GOES_ON = {
     "item.loaded": {"item_id": "RK1"},
@@ -50,6 +57,8 @@ GOES_ON = {
     "home_visit.rescheduled": {"visit_id": "V-1", "on": "2026-11-23"},
     "home_visit.alert": {"visit_id": "V-1", "level": "attention", "reason": "door_open"},
     "address_change.rejected": {"delivery_point_id": "dp-1"},
+    "key.collected": {"key_id": "K-1", "from": "person"},
+    "pet.picked_up": {"pet_id": "A-1"},
 }
 
 

@@ -57,7 +57,7 @@ PLAN = {
     "on": "2026-11-21",
     "window": {"from": "2026-11-21T08:00:00Z", "until": "2026-11-21T13:00:00Z"},
     "requirements": ["signature"],
-    "details": {"consent": ["feels_well"]},
+    "details": {"consent": {"given_on": "2026-11-01", "answers": ["feels_well"]}},
 }
 
 

@@ -1,5 +1,7 @@
 """The chain of custody, by itself."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +39,43 @@ def test_a_hand_over_of_which_the_giver_says_nothing_is_one_sided_until_he_does(
 def test_a_fact_to_which_nothing_leads_breaks_the_chain_and_moves_nothing() -> None:
     told = chain(TAKE, LEND, LEND, BACK)
     assert (told.links["2"].broken, told.links["3"].broken, told.place) == (True, True, "reader")
+
+
+RING = (
+    Handover("owner", "carrier", TAKE, marks=("signature",), where=("from", "owner")),
+    Handover("safe", "carrier", TAKE, where=("from", "safe")),
+    Handover("carrier", "safe", BACK),
+    Handover("carrier", "owner", LEND, final=True),
+)
+
+
+def ring(*told: tuple[str, dict[str, Any]]) -> Chain:
+    facts = [Fact(f"2026-11-21T08:{minute:02d}:00.000Z", str(minute), *each) for minute, each in enumerate(told)]
+    return follow(facts, RING, start="owner")
+
+
+SIGNED = {"from": "owner", "signature": "a drawing"}
+
+
+def test_what_leaves_our_hands_does_so_once_until_somebody_says_that_it_came_back() -> None:
+    told = ring((TAKE, SIGNED), (LEND, {}), (LEND, {}), (TAKE, SIGNED), (LEND, {}))
+    assert [told.links[str(minute)].broken for minute in range(5)] == [False, False, True, False, False]
+    assert (told.place, told.since) == ("owner", "2026-11-21T08:04:00.000Z")
+
+
+def test_a_hand_over_without_the_mark_of_the_other_side_is_one_sided() -> None:
+    assert ring((TAKE, {"from": "owner"})).links["0"].unsaid == (f"{TAKE}_signature",)
+    assert ring((TAKE, SIGNED)).links["0"] == Link()
+
+
+def test_the_fact_itself_says_which_of_two_hand_overs_it_is() -> None:
+    assert ring((TAKE, SIGNED), (TAKE, {"from": "safe"})).links["1"].missing == (BACK,)
+    assert ring((TAKE, SIGNED), (TAKE, SIGNED)).links["1"].missing == (LEND,)
+
+
+def test_a_givers_word_counts_for_one_hand_over_only() -> None:
+    assert chain("t.give", TAKE, BACK, TAKE).links["3"].unsaid == ("t.give",)
+    assert chain(TAKE, BACK, TAKE, "t.give").links["0"].unsaid == ("t.give",)
 
 
 def test_what_was_missing_is_forgotten_once_the_thing_is_back_at_its_start() -> None:

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from handlers.base import validated
-from handlers.fields import PERSONAL, split
-from handlers.item import HANDLER, PRINTED, Delivered, Items
+from handlers.fields import OPERATIONAL, PERSONAL, split
+from handlers.item import HANDLER, Delivered, Items
+from handlers.item_codes import PRINTED, REASONS
 from handlers.story import DropTimer, SetTimer
 
 ID = "RK123456785FR"
@@ -91,7 +92,8 @@ def test_every_reason_of_the_schema_has_a_printed_one() -> None:
     reasons = next(
         each for each in HANDLER.events if each.name == "item.delivery_attempted"
     ).payload.model_json_schema()
-    assert set(reasons["properties"]["reason"]["enum"]) == set(PRINTED)
+    assert set(reasons["properties"]["reason"]["enum"]) == set(REASONS)
+    assert {each.printed for each in REASONS.values()} == set(PRINTED)
 
 
 def test_no_number_of_an_identity_document_is_kept() -> None:
@@ -179,3 +181,59 @@ def test_the_public_delivery_has_its_score_in_words_and_no_name(item: Any) -> No
     assert said["proof"]["score"] == 95
     assert said["proof"]["words"] == "At the planned door, precise position, scanned, signed, identity checked."
     assert b"Martin" not in orjson.dumps(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "to", "missing"),
+    [
+        ({"signature": None, "acceptor": None}, "addressee", ["acceptor", "signature"]),
+        ({"identity": None}, "addressee", ["identity"]),
+        ({"identity": "known_to_carrier"}, "addressee", ["carrier_signature"]),
+        ({}, "mandate_holder", ["capacity"]),
+        ({"presented_on": "2026-11-23"}, "addressee", ["dates"]),
+    ],
+)
+def test_what_is_missing_of_a_registered_proof_is_named_to_the_phone(
+    item: Any, changes: Any, to: str, missing: Any
+) -> None:
+    decision = item.add("item.delivered", {**ONE, "to": to, "proof": {**PROOF, **changes}})
+    assert decision.answer == {"missing": missing}
+    assert "missing_proof" in decision.warnings
+
+
+def test_the_counter_takes_the_same_proof_of_registered_mail_as_the_door(item: Any) -> None:
+    assert item.add("item.collected", {**ONE, "proof": {**PROOF, "identity": None}}).answer == {"missing": ["identity"]}
+    assert item.add("item.collected", {**ONE, "proof": PROOF}, 1).answer is None
+
+
+@pytest.mark.parametrize("to", ["household", "neighbour", "caretaker", "mailbox", "safe_place"])
+def test_registered_mail_in_other_hands_than_the_law_allows_is_said_and_held_for_review(item: Any, to: str) -> None:
+    decision = item.add("item.delivered", {**ONE, "to": to, "proof": PROOF})
+    assert "not_to_addressee" in decision.warnings
+    assert item.said(HELD) == [{"thing": f"item/{ID}", "reason": "not_to_addressee"}]
+    assert item.said("item.delivered")[0]["to"] == to
+
+
+def test_an_order_makes_a_domestic_id_registered(new_story: Any) -> None:
+    parcel = new_story("item", "item/1B34567890123")
+    parcel.order(requirements=["registered"])
+    parcel.add("item.loaded", {"item_id": "1B34567890123"}, 1)
+    decision = parcel.add("item.delivered", {"item_id": "1B34567890123", "to": "household", "proof": PROOF}, 2)
+    assert parcel.said(HELD) == [{"thing": "item/1B34567890123", "reason": "not_to_addressee"}]
+    assert decision.answer is None
+
+
+def test_a_held_item_says_until_when_it_waits_unless_the_office_says_so(item: Any) -> None:
+    item.add("item.delivery_attempted", {**ONE, "reason": "absent", "next": "office_hold"}, 0)
+    item.add("item.held", {**ONE, "office": "Bondy"}, DAY)
+    item.add("item.held", {**ONE, "office": "Bondy", "until": "2026-12-01"}, DAY + 5)
+    assert [each["until"] for each in item.said("item.held")] == ["2026-12-06", "2026-12-01"]
+
+
+def test_the_wait_at_the_counter_is_measured_and_stays_with_the_operator(item: Any) -> None:
+    item.add("item.collected", {**ONE, "proof": PROOF, "arrived_at": "2026-11-21T07:58:30Z"}, 0)
+    (said,) = item.said("item.collected")
+    assert said["waited_s"] == 90
+    assert split(HANDLER.publishes[0].data, said)[OPERATIONAL]["waited_s"] == 90
+    item.add("item.collected", {**ONE, "proof": PROOF, "arrived_at": "2026-11-20T07:58:30Z"}, 5)
+    assert "waited_s" not in item.said("item.collected")[1]

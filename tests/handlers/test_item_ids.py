@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.item_ids import is_registered, is_s10, looks_like_s10, s10_check_digit
+from handlers.item_ids import (
+    candidates,
+    is_misread,
+    is_registered,
+    is_s10,
+    is_sscc,
+    kind_of,
+    looks_like_s10,
+    s10_check_digit,
+)
 
 VALID = "RR473124829GB CB662173705US RK123456785FR LL456789015FR CF876543216FR EE555123453FR".split()
 
@@ -38,3 +47,55 @@ def test_any_single_wrong_digit_of_a_serial_is_noticed_unless_the_rule_itself_me
     other = digits[:place] + str((int(digits[place]) + step) % 10) + digits[place + 1 :]
     merged = {s10_check_digit(digits), s10_check_digit(other)} <= {0, 5}
     assert merged or s10_check_digit(digits) != s10_check_digit(other)
+
+
+@pytest.mark.parametrize(
+    ("item_id", "kind", "misread"),
+    [
+        ("RK123456785FR", "s10", False),
+        ("RK123456784FR", "s10", True),
+        ("106141412345678908", "sscc", False),
+        ("00106141412345678908", "sscc", False),
+        ("106141412345678909", "sscc", True),
+        ("6A15602676300", "domestic", False),
+        ("87000634002228A", "domestic", False),
+        ("x", None, False),
+    ],
+)
+def test_an_id_is_judged_by_its_kind_and_most_kinds_have_no_check_digit(
+    item_id: str, kind: str | None, misread: bool
+) -> None:
+    found = kind_of(item_id)
+    assert (found.name if found else None, is_misread(item_id)) == (kind, misread)
+    assert is_sscc(item_id) is (kind == "sscc" and not misread)
+
+
+EXPECTED = frozenset({"item/6A15602676300", "item/RK123456785FR", "item/6A15602676309", "pouch/6A15602676301"})
+
+
+@pytest.mark.parametrize(
+    ("scanned", "found"),
+    [
+        ("6A15602676300", []),
+        ("6A15602676301", ["6A15602676300", "6A15602676309"]),
+        ("6A15602677600", []),
+        ("A615602676300", ["6A15602676300"]),
+        ("6A15602673600", ["6A15602676300"]),
+        ("6B15602676300", ["6A15602676300"]),
+        ("RK123456758FR", ["RK123456785FR"]),
+        ("RK12345678FR", []),
+        ("", []),
+    ],
+)
+def test_one_wrong_character_or_one_swap_leads_to_the_expected_ids(scanned: str, found: list[str]) -> None:
+    assert candidates(scanned, EXPECTED, prefix="item/") == found
+
+
+@given(st.from_regex(r"[0-9A-Z]{11,15}", fullmatch=True), st.data())
+def test_every_single_slip_of_a_scan_is_led_back(item_id: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(item_id) - 1))
+    letters = "0123456789" if item_id[place].isdigit() else "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    slip = item_id[:place] + data.draw(st.sampled_from(letters)) + item_id[place + 1 :]
+    swap = item_id[:place] + item_id[place : place + 2][::-1] + item_id[place + 2 :]
+    for wrong in (slip, swap):
+        assert candidates(wrong, {item_id}) == ([item_id] if wrong != item_id else [])

@@ -11,6 +11,7 @@ from handlers.base import validated
 from handlers.fields import HEALTH, PERSONAL, PUBLIC, split
 from handlers.medication import HANDLER, Delivered, DeliveredFact
 from handlers.story import DropTimer, SetTimer
+from tests.handlers.conftest import at
 
 CONTRACT_ID = UUID("019a8f3e-7c11-7d3a-9a51-0c5d8c1f2e44")
 CONTRACT: dict[str, Any] = {
@@ -177,14 +178,14 @@ def test_half_an_hour_before_the_window_ends_an_undelivered_pouch_is_at_risk(pou
     assert pouch.order(window=WINDOW).timers == [SetTimer("at_risk", pouch.event("timer.at_risk", {}, 90).occurred_at)]
     decision = pouch.add("timer.at_risk", {}, 90, by="server")
     assert pouch.said("medication.at_risk") == [{"pouch_id": "P-5521", "reason": "window_ends"}]
-    assert decision.timers == []
+    assert [(each.kind, each.due_at) for each in decision.timers] == [("rung.medication.at_risk", at(100))]
 
 
 def test_a_pouch_delivered_in_time_drops_its_alarm_and_a_late_report_of_it_takes_the_alarm_back(pouch: Any) -> None:
     pouch.order(window=WINDOW)
     pouch.add("timer.at_risk", {}, 90, by="server")
     decision = pouch.add(DELIVERED, CONTRACT, 40)
-    assert decision.timers == [DropTimer("at_risk")]
+    assert decision.timers == [DropTimer("at_risk"), DropTimer("rung.medication.at_risk")]
     assert pouch.said("medication.at_risk") == []
     assert "event.corrected" in [each.type for each in decision.public_events]
 
@@ -217,3 +218,109 @@ def test_only_pharmacy_and_carrier_may_say_that_a_pouch_was_released_or_received
     by = {each.name: each.by for each in HANDLER.events}
     assert by["medication.released"] == by["medication.received_back"] == {"device", "subscriber", "partner"}
     assert by["medication.delivered"] == {"device", "supervisor"}
+
+
+def test_a_pouch_goes_only_to_those_whom_the_order_names_and_without_names_to_the_patient(pouch: Any) -> None:
+    pouch.order()
+    pouch.add(PICKED_UP, PICKED, 5)
+    pouch.add(DELIVERED, {**CONTRACT, "handed_to": "named_relative"}, 60)
+    assert pouch.said(HELD)[0]["reason"] == "not_named_in_order"
+
+
+def test_a_pouch_may_go_to_a_named_relative(pouch: Any) -> None:
+    pouch.order(details={"may_receive": ["patient", "named_relative"]})
+    pouch.add(PICKED_UP, PICKED, 5)
+    pouch.add(DELIVERED, {**CONTRACT, "handed_to": "named_relative"}, 60)
+    assert pouch.said(HELD) == []
+
+
+@pytest.mark.parametrize(("tries", "held"), [(1, False), (3, False), (4, True)])
+def test_a_code_that_was_right_only_after_three_tries_is_held(pouch: Any, tries: int, held: bool) -> None:
+    pouch.order()
+    pouch.add(PICKED_UP, PICKED, 5)
+    pouch.add(DELIVERED, {**CONTRACT, "code_attempts": tries}, 60)
+    assert bool(pouch.said(HELD)) is held
+
+
+def test_goods_for_the_fridge_are_to_be_refused_without_a_box_that_kept_cold(pouch: Any) -> None:
+    pouch.order(requirements=["fridge"])
+    assert "refuse_at_pick_up" in pouch.add(PICKED_UP, PICKED, 5).warnings
+    assert pouch.said(HELD)[0]["reason"] == "cold_box_missing"
+    warm = {**PICKED, "temperature": {"min_c": 4.0, "max_c": 11.0}}
+    other = type(pouch)(pouch.handler, "pouch/P-2")
+    other.order(requirements=["fridge"])
+    other.add(PICKED_UP, warm | {"pouch_id": "P-2"}, 5)
+    assert other.said(HELD)[0]["reason"] == "temperature_out_of_range"
+    cold = type(pouch)(pouch.handler, "pouch/P-3")
+    cold.order(requirements=["fridge"])
+    box = {"pouch_id": "P-3", "seal_intact": True, "temperature": {"min_c": 3.0, "max_c": 6.0}}
+    assert cold.add(PICKED_UP, box, 5).warnings == []
+    assert cold.said(HELD) == []
+
+
+def test_a_pouch_that_changes_carriers_is_scanned_over_or_held(pouch: Any, new_story: Any) -> None:
+    ours, theirs = "run-2026-11-21-T07", "run-2026-11-21-T08"
+    for story, scanned in ((pouch, False), (new_story("medication", "pouch/P-5521"), True)):
+        story.order()
+        story.add("medication.released", {"pouch_id": "P-5521"}, 4, by="partner")
+        story.add(PICKED_UP, PICKED, 5, run=ours)
+        if scanned:
+            story.add("medication.passed_on", PICKED, 30, run=theirs)
+        story.add(DELIVERED, CONTRACT, 60, run=theirs)
+        assert [each["reason"] for each in story.said(HELD)] == ([] if scanned else ["unscanned_between_carriers"])
+    assert story.body["now"] == {"place": "patient"}
+
+
+def test_a_pouch_left_with_the_carrier_calls_the_pharmacy_at_once_then_the_desk_and_never_the_depot(pouch: Any) -> None:
+    pouch.order(details={"pharmacy": {"mobile": "+33639980001"}})
+    pouch.add(PICKED_UP, PICKED, 5)
+    decision, told = pouch.add("medication.stranded", {"pouch_id": "P-5521"}, 300, late_s=0.0), []
+    assert pouch.said("medication.stranded") == [{"pouch_id": "P-5521", "reason": "pharmacy_closed"}]
+    while timers := [each for each in decision.timers if isinstance(each, SetTimer) and each.kind.startswith("rung.")]:
+        minute = (timers[0].due_at - at(0)).total_seconds() / 60
+        decision = pouch.add(f"timer.{timers[0].kind}", timers[0].payload, minute, by="server", late_s=0.0)
+        told += [(minute, write.query) for write in decision.writes if write.query != "alert.save"]
+    assert told == [(300, "notice.queue"), (305, "desk.call")]
+    pouch.add("medication.received_back", {"pouch_id": "P-5521"}, 320, by="partner")
+    assert [row[11] is not None for row in pouch.body["alerts"].values() if row[1] == "medication.stranded"] == [True]
+
+
+def test_a_pouch_that_is_with_the_patient_is_not_left_with_anybody(pouch: Any) -> None:
+    pouch.order()
+    pouch.add(PICKED_UP, PICKED, 5)
+    pouch.add(DELIVERED, CONTRACT, 60)
+    pouch.add("timer.stranded", {"reason": "still_with_carrier"}, 400, by="server")
+    assert pouch.said("medication.stranded") == []
+
+
+def test_a_prescription_that_was_given_along_has_a_custody_of_its_own(pouch: Any, new_story: Any) -> None:
+    pouch.order()
+    pouch.add(PICKED_UP, PICKED, 5)
+    (command,) = pouch.add(DELIVERED, {**CONTRACT, "prescription_pouch_id": "P-9001"}, 60).commands
+    assert command.subject == "pouch/P-9001"
+    envelope = new_story("medication", "pouch/P-9001")
+    opened = envelope.add(command.type, command.data, 60, by="server")
+    assert (opened.account, envelope.body["now"]) == ("acc-1", {"place": "carrier"})
+    envelope.add("medication.returned", {"pouch_id": "P-9001", "reason": "refused"}, 200)
+    envelope.add("medication.received_back", {"pouch_id": "P-9001"}, 201, by="partner")
+    assert envelope.body["now"] == {"place": "pharmacy"}
+    assert envelope.said(HELD) == []
+
+
+def free_texts(schema: Any, name: str = "") -> set[str]:
+    """Name the members of a JSON schema that take any text."""
+    if isinstance(schema, list):
+        return {found for part in schema for found in free_texts(part, name)}
+    if not isinstance(schema, dict):
+        return set()
+    if schema.get("type") == "string":
+        return set() if schema.keys() & {"pattern", "enum", "const", "format"} else {name}
+    named = {**schema.get("properties", {}), **schema.get("$defs", {})}
+    deeper = {found for each, part in named.items() for found in free_texts(part, each)}
+    return deeper | {found for key in ("anyOf", "items") for found in free_texts(schema.get(key), name)}
+
+
+def test_the_schema_has_no_field_in_which_a_medicine_could_be_written() -> None:
+    found = {name for each in HANDLER.events for name in free_texts(each.payload.model_json_schema())}
+    assert found <= {"signature"}  # the digest of a drawing
+    assert free_texts({"properties": {"note": {"type": "string"}}}) == {"note"}

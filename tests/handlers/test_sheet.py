@@ -22,7 +22,8 @@ def test_a_version_is_said_once_however_often_the_phone_repeats_it(new_story: An
 
 def test_seeing_a_version_marks_its_tasks(new_story: Any) -> None:
     decision = new_story("sheet", f"run/{RUN}").add("sheet.seen", {"run_id": RUN, "version": 4})
-    assert [(write.query, write.args[:2]) for write in decision.writes] == [("task.mark_seen", (RUN, 4))]
+    told = [("task.mark_seen", (RUN, 4)), ("request.sheet_seen", (RUN, 4))]
+    assert [(write.query, write.args[:2]) for write in decision.writes] == told
 
 
 @pytest.mark.parametrize("version", [-1, 2**53, 1.5, "3", None, True])

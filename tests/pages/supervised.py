@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fieldsvc.app import Platform
+from fieldsvc.platform import Platform
 from fieldsvc.simulate.basemap import basemap
 from fieldsvc.simulate.layout import Point
 from fieldsvc.simulate.town import Town

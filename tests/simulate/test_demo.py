@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from fieldsvc import demo
-from fieldsvc.app import open_platform
+from fieldsvc.platform import open_platform
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.run import Stopped
 from fieldsvc.simulate.town import Town

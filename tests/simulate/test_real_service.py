@@ -3,17 +3,22 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
-from fieldsvc.access import enrolment
-from fieldsvc.app import Platform
+from fieldsvc.access import accounts, enrolment
+from fieldsvc.demo import own_types
+from fieldsvc.platform import Platform
 from fieldsvc.simulate.handset import Pace
+from fieldsvc.simulate.layout import POSTCODE
 from fieldsvc.simulate.ledger import Counts, Ledger, read_ledger
+from fieldsvc.simulate.office import Office
 from fieldsvc.simulate.run import Stopped, simulate
 from fieldsvc.simulate.town import Carrier, Town
 from fieldsvc.work import imports
@@ -37,10 +42,11 @@ async def load(platform: Platform, town: Town, folder: Path) -> None:
     path = folder / "town.geojson"
     path.write_text(town.rounds_geojson(), encoding="utf-8")
     await imports.import_rounds(database, path, zone=zone)
-    await imports.import_roster(database, town.roster_csv(day).splitlines(keepends=True))
     importer = TaskImport(platform.tasks, opener=platform.opener, registry=platform.registry, zone=zone)
     await importer.run(town.tasks_jsonl(day).splitlines(keepends=True))
-    await platform.runs.plan_day(day)
+    for each in (day, day + timedelta(days=1)):
+        await imports.import_roster(database, town.roster_csv(each).splitlines(keepends=True))
+        await platform.runs.plan_day(each)
     platform.rounds.forget()
 
 
@@ -100,12 +106,52 @@ async def live(service: Service, town: Town, path: Path) -> tuple[dict[str, Coun
             for name in groups
         ]
         deadline = time.monotonic() + DEADLINE_S
-        while not all(is_over(ledger.counts()) for ledger in ledgers.values()) or await ended(service) < len(groups):
-            assert time.monotonic() < deadline, {name: ledger.counts() for name, ledger in ledgers.items()}
-            assert not any(job.done() for job in jobs)
-            await asyncio.sleep(0.2)
+        async with office(service, town.carriers[0].site) as answering:
+            while not all(is_over(ledger.counts()) for ledger in ledgers.values()) or await ended(service) < len(
+                groups
+            ):
+                assert time.monotonic() < deadline, {name: ledger.counts() for name, ledger in ledgers.items()}
+                assert not any(job.done() for job in (*jobs, answering))
+                await asyncio.sleep(0.2)
+            while silent := await asyncio.to_thread(silent_services, service):
+                assert time.monotonic() < deadline, silent
+                await asyncio.sleep(0.2)
         stop.set()
         return dict(zip(groups, await asyncio.gather(*jobs), strict=True)), stopped
+
+
+@asynccontextmanager
+async def office(service: Service, site: str) -> AsyncIterator[asyncio.Task[None]]:
+    """Let the people behind the counter answer what carriers say."""
+    database = service.platform.database
+    made = await asyncio.to_thread(service.call, accounts.create_subscriber(database, "Office", scopes=["operator"]))
+    links = {}
+    for role in ("operator", "adviser"):
+        person = accounts.create_person(database, service.url, role, email=f"{role}@demo.invalid", reusable=True)
+        links[role] = (await asyncio.to_thread(service.call, person))["sign_in_url"]
+    async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        tomorrow = (service.platform.runs.today() + timedelta(days=1)).isoformat()
+        people = Office(session, service.url, made["api_key"], links, site, POSTCODE, tomorrow)
+        answering = asyncio.create_task(people.run())
+        try:
+            yield answering
+            assert people.refused == []
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+
+
+def silent_services(service: Service) -> set[str]:
+    """Name the services of which nothing public was said."""
+
+    async def said() -> set[str]:
+        async with service.platform.database.acquire() as connection:
+            return {
+                row["type"] for row in await connection.fetch("select distinct type from event where kind = 'public'")
+            }
+
+    types = service.call(said())
+    return {name for name, own in own_types(service.platform.registry).items() if own.isdisjoint(types)}
 
 
 def is_over(counts: Counts) -> bool:
@@ -177,6 +223,10 @@ def test_every_event_is_taken_in_and_every_fix_is_answered_whatever_the_app(live
         assert counts.quarantined == counts.conflict == counts.positions_given_up == 0
         assert counts.fixes == counts.fixes_sent
     assert lived.rows("select reason from quarantine") == []
+
+
+def test_every_service_of_the_catalogue_occurs_on_the_day(lived: Day):
+    assert silent_services(lived.service) == set()
 
 
 def test_a_swapped_phone_loses_nothing_and_contradicts_nothing(lived: Day):

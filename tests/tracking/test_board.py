@@ -223,6 +223,9 @@ async def test_a_delta_is_the_contracts_to_the_letter(board: Board, hands: Hands
                     {
                         "id": "al-1",
                         "kind": "sos",
+                        "level": "urgent",
+                        "state": "open",
+                        "rung": 0,
                         "run_id": "run-2026-11-21-T07",
                         "raised_at": "2026-11-21T12:00:00.000Z",
                         "acknowledged_at": None,

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from fieldsvc.access import accounts, enrolment
-from fieldsvc.app import Platform
+from fieldsvc.platform import Platform
 from fieldsvc.tracking.memory import PointLearner
 from fieldsvc.work import imports
 from fieldsvc.work.rounds import memory_of

@@ -22,8 +22,8 @@ import orjson
 import pytest
 
 from fieldsvc.access import enrolment
-from fieldsvc.app import Platform
 from fieldsvc.journal.quarantine import Quarantine
+from fieldsvc.platform import Platform
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
 from handlers.fields import format_time

@@ -142,7 +142,7 @@ def test_operations_have_names_tags_and_security_that_exist(openapi: dict[str, A
 
 def test_only_the_catalogue_signing_in_and_health_are_open_to_everyone(openapi: dict[str, Any]) -> None:
     opened = {f"{method} {path}" for path, method, operation in operations(openapi) if not operation["security"]}
-    catalogued = {"get /v1/types", "get /openapi.json", "get /asyncapi.json", "get /docs"}
+    catalogued = {"get /v1/types", "get /openapi.json", "get /asyncapi.json", "get /docs", "get /v1/proof-key"}
     signing = {"post /v1/devices/enrol", "get /sign-in/{token}", "post /sign-in/{token}"}
     by_their_path = {"get /osmand/{token}", "post /osmand/{token}"}  # OpenAPI has no scheme for credentials in a path
     assert opened == catalogued | signing | by_their_path | {"get /healthz", "get /readyz", "get /metrics"}
@@ -192,7 +192,7 @@ def test_examples_of_field_events_fit_their_schemas(registry: Registry, openapi:
             assert faults(event, schemas[f"field.{name}"], openapi) == []
             assert faults(event, schemas["FieldEvent"], openapi) == []
     shown = openapi["paths"]["/v1/events"]["post"]["requestBody"]["content"][EVENT]["examples"]
-    assert shown.keys() == registry.by_type.keys()
+    assert shown.keys() == registry.kinds.keys()
 
 
 def test_schemas_refuse_a_field_event_with_a_wrong_member(registry: Registry, openapi: dict[str, Any]) -> None:
@@ -312,7 +312,7 @@ def test_asyncapi_receives_every_field_event_and_sends_every_public_one(
     taken = {
         pointer["$ref"].rpartition("/")[2] for pointer in messages["operations"]["receive_field_events"]["messages"]
     }
-    assert taken == {f"field.{name}" for name in registry.by_type}
+    assert taken == {f"field.{name}" for name in registry.kinds}
     sent = {pointer["$ref"].rpartition("/")[2] for pointer in messages["operations"]["send_to_webhook"]["messages"]}
     assert sent == {f"webhook.{said.name}" for said in receivable(registry)}
     assert messages["channels"]["webhook"]["address"] is None

@@ -19,8 +19,12 @@ SHEET_MEMBERS = {
     "run_id", "round_id", "site", "mode", "version", "state", "line", "stops", "tasks_without_stop", "instructions", "hazards",
     "requests", "mandates", "forms",
 }  # fmt: skip
-STOP_MEMBERS = {"stop_id", "sequence", "delivery_point_id", "address", "lat", "lon", "side", "box_at", "tasks"}
-TASK_MEMBERS = {"task_id", "service", "subject", "addressee", "window", "requirements", "details"}
+STOP_MEMBERS = {
+    "stop_id", "round_id", "sequence", "delivery_point_id", "address", "lat", "lon", "side", "box_at", "tasks", "notebook",
+}  # fmt: skip
+TASK_MEMBERS = {
+    "task_id", "service", "subject", "addressee", "window", "requirements", "known_to_you", "form", "details",
+}  # fmt: skip
 
 
 def roster_of(*rows: str) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from fieldsvc.intake.reasons import REASONS, STATUSES, WARNINGS
 from fieldsvc.web.reference.schemas import Schema, ref
-from geo.rounds import MODES
 
 STRING: Schema = {"type": "string"}
 INTEGER: Schema = {"type": "integer"}
@@ -50,30 +49,6 @@ _PLACEMENT = record(
         "confidence": NUMBER,
     }
 )
-_TASK_ON_SHEET = record(
-    {
-        "task_id": STRING,
-        "service": STRING,
-        "subject": STRING,
-        "addressee": {},
-        "window": nullable(ref("Window")),
-        "requirements": array(STRING),
-        "details": ANY,
-    }
-)
-_STOP = record(
-    {
-        "stop_id": STRING,
-        "sequence": nullable(INTEGER),
-        "delivery_point_id": nullable(STRING),
-        "address": nullable(STRING),
-        "lat": NUMBER,
-        "lon": NUMBER,
-        "side": nullable(STRING),
-        "box_at": {**nullable(array(NUMBER)), "description": "[lon, lat] of the letterbox where it is away from the door."},
-        "tasks": array(_TASK_ON_SHEET),
-    }
-)  # fmt: skip
 _ENDPOINT: dict[str, Schema] = {
     "id": STRING,
     "url": {"type": "string", "format": "uri"},
@@ -175,14 +150,22 @@ WRITTEN: Mapping[str, Schema] = {
     "Alert": record(
         {
             "id": STRING,
-            "kind": {"enum": ["sos", "accident", "assault", "fall"]},
-            "state": {"enum": ["open", "acknowledged"]},
+            "kind": {
+                "type": "string",
+                "description": "sos, accident, assault or fall; else what raised it: run.uncovered, timed_task.at_risk …",
+            },
+            "level": {"enum": ["attention", "urgent"]},
+            "state": {"enum": ["open", "acknowledged", "settled"]},
+            "subject": {**STRING, "description": "What it is about; of discreet services: timed task."},
             "run_id": nullable(STRING),
             "site": nullable(STRING),
             "carrier": nullable(STRING),
             "raised_at": TIME,
+            "rung": {**INTEGER, "description": "Steps of its ladder that were taken because nobody had it."},
+            "told": {**nullable(STRING), "description": "Who stands on that rung: desk, contact_1, pharmacy."},
             "acknowledged_at": nullable(TIME),
             "acknowledged_by": nullable(STRING),
+            "settled_at": nullable(TIME),
             "stop_id": nullable(STRING),
             "address": {**nullable(STRING), "description": "Of the stop."},
             "note": nullable(STRING),
@@ -192,24 +175,6 @@ WRITTEN: Mapping[str, Schema] = {
         }
     ),
     "Run": record({"run_id": STRING, "round_id": STRING, "state": _RUN_STATE, "sheet_version": INTEGER}),
-    "Sheet": record(
-        {
-            "run_id": STRING,
-            "round_id": STRING,
-            "site": STRING,
-            "mode": {"enum": list(MODES)},
-            "version": INTEGER,
-            "state": _RUN_STATE,
-            "line": {**array(array(NUMBER)), "description": "The planned line as [lon, lat]."},
-            "stops": array(_STOP),
-            "tasks_without_stop": array(_TASK_ON_SHEET),
-            "instructions": array({}),
-            "hazards": array({}),
-            "requests": array({}),
-            "mandates": array({}),
-            "forms": ANY,
-        }
-    ),
     "Services": record(
         {
             "services": array(
@@ -258,6 +223,10 @@ WRITTEN: Mapping[str, Schema] = {
                     "description": "Whether the carrier has seen it: then it can no longer be changed.",
                 },
                 "placed": {"type": "boolean", "description": "Whether it lies on a round."},
+                "at_risk": {
+                    **nullable(STRING),
+                    "description": "Why its run is in danger: uncovered, late_start, run_not_served.",
+                },
             },
             {"run_id": {**nullable(STRING), "description": "For the operator's people only."}},
         ),

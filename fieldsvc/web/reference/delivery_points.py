@@ -31,6 +31,10 @@ _POINTS = record(
                     "learned": record({"door": nullable(_LEARNED), "box": nullable(_LEARNED)}),
                     "last_served_on": DAY,
                     "flags": array({"enum": ["moved", "unserved"]}),
+                    "access_case": {
+                        **nullable({"enum": ["open", "decided"]}),
+                        "description": "Whether somebody said that it cannot be served; `GET /v1/access-cases` tells more.",
+                    },
                 }
             )
         )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fieldsvc.web.reference.examples import EVENT_ID, MORNING, field_example, public_examples, subject_of
 from fieldsvc.web.reference.schemas import Components, Schema, ref
+from handlers import corrections
 from handlers.base import evt_id, wire_type
 from handlers.fields import PUBLIC, Fix, PublicData, format_time
 from handlers.registry import Registry
@@ -116,7 +117,7 @@ def add_field_events(components: Components, registry: Registry) -> dict[str, st
     """Add one component for each field-event type and `FieldEvent` over them all; return wire type -> component."""
     components.ref(Fix)
     names: dict[str, str] = {}
-    for name, (_, kind) in registry.by_type.items():
+    for name, kind in registry.kinds.items():
         data = {"allOf": [components.ref(kind.payload), ref("LocatedData")]}
         names[wire_type(name)] = f"field.{name}"
         components.schemas[f"field.{name}"] = _typed("FieldEnvelope", name, kind.title, data)
@@ -144,10 +145,12 @@ def one_of(names: Mapping[str, str]) -> Schema:
 
 def field_examples(registry: Registry) -> dict[str, list[dict[str, Any]]]:
     """Return the examples of each field-event type as whole events."""
-    return {
+    examples = {
         name: [field_example(name, subject_of(handler, name, data), data) for data in kind.examples]
         for name, (handler, kind) in registry.by_type.items()
     }
+    name, subject = corrections.NAME, "item/RK123456785FR"
+    return examples | {name: [field_example(name, subject, data) for data in corrections.EXAMPLES]}
 
 
 def examples_of_public(registry: Registry) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Examples of public events that cannot drift: the services tell them, from the examples that their own types carry.
 
 Each service gets the examples of its types as one story, a minute apart and after an order; then the same story arriving in
-reverse, which is where corrections and alerts come from. The first event of each public type is its example.
+reverse, which is where corrections and alerts come from; then each example alone, with its timers ringing when nothing else
+happens. The first event of each public type is its example.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from handlers import tasks
 from handlers.base import Handler, validated, wire_type
 from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, Payload, format_time, split
 from handlers.registry import Registry
-from handlers.story import Actor, Event, PublicEvent, Refused, State
+from handlers.story import Actor, Event, PublicEvent, Refused, SetTimer, State
 
 RUN_ID, STOP_ID, SITE, ACCOUNT = "run-2026-11-21-T07", "st-118", "site-pantin", "acc-1"
 MORNING = datetime(2026, 11, 21, 9, 42, 17, tzinfo=UTC)
@@ -35,6 +36,7 @@ PLACE: Mapping[str, Any] = {
 }
 FIX = {"lat": 48.93781, "lon": 2.16091, "accuracy_m": 8.0, "fixed_at": "2026-11-21T09:42:12Z"}
 OWNER = View(ACCOUNT, health=True)
+RINGS = 4
 Step = tuple[str, type[Payload], Mapping[str, Any], bool]  # type, payload model, data, whether a scan locates it
 
 
@@ -55,10 +57,11 @@ def field_example(name: str, subject: str, data: Mapping[str, Any]) -> dict[str,
 def public_examples(registry: Registry, view: View = OWNER) -> dict[str, dict[str, Any]]:
     """Return one public event for each type that a story of examples reaches; by default as its own account gets it."""
     found: dict[str, dict[str, Any]] = {}
-    for backwards in (False, True):
+    for stories in (_in_order, _in_reverse, _alone):
         for handler in registry.handlers.values():
-            for name, event in _told(handler, registry, view=view, backwards=backwards):
-                found.setdefault(name, event)
+            for events in stories(handler):
+                for name, event in _told(handler, registry, events, view=view):
+                    found.setdefault(name, event)
     return found
 
 
@@ -67,22 +70,65 @@ def subject_of(handler: Handler, name: str, data: Mapping[str, Any]) -> str:
     return handler.subjects_of(name, data)[0]
 
 
-def _told(handler: Handler, registry: Registry, *, view: View, backwards: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Tell the story of a service's examples; with `backwards` the last one arrives first, each at its own time."""
-    steps = list(enumerate(_steps(handler)))
+def _in_order(handler: Handler) -> Iterator[Sequence[Event | None]]:
+    yield [_event(handler, step, number) for number, step in enumerate(_steps(handler))]
+    for story in handler.stories:
+        subject = subject_of(handler, story[0][0], story[0][1])
+        yield [_said(subject, number, *each) for number, each in enumerate(story)]
+
+
+def _in_reverse(handler: Handler) -> Iterator[Sequence[Event | None]]:
+    for story in _in_order(handler):
+        yield story[::-1]
+
+
+def _alone(handler: Handler) -> Iterator[Sequence[Event | None]]:
+    """Yield each example alone, after the order if there are orders; None stands for waiting until a timer rings."""
+    for story in _in_order(handler):
+        for event in story:
+            yield [*(story[:1] if handler.takes_tasks and event is not story[0] else []), event, *[None] * RINGS]
+
+
+def _told(
+    handler: Handler, registry: Registry, events: Sequence[Event | None], *, view: View
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Tell a story as its events arrive, each at its own time."""
     states: dict[str, State] = {}
     heads: dict[str, int] = {}
-    for number, step in reversed(steps) if backwards else steps:
-        event = _event(handler, step, number)
-        state = states.get(event.subject, State())
+    due: dict[tuple[str, str], SetTimer] = {}
+    for number, each in enumerate(events):
+        event = each or _rung(due, number)
+        if event is None:
+            return
         try:
-            decision = handler.decide(state, event, MORNING + timedelta(hours=2))
+            decision = handler.decide(states.get(event.subject, State()), event, MORNING + timedelta(hours=2))
         except Refused:
             continue
         states[event.subject] = State(orjson.loads(orjson.dumps(decision.new_state)))
+        for timer in decision.timers:
+            due.pop((event.subject, timer.kind), None)
+            if isinstance(timer, SetTimer):
+                due[event.subject, timer.kind] = timer
         for public in decision.public_events:
             heads[event.subject] = heads.get(event.subject, 0) + 1
             yield public.type, _rendered(_row(registry, event, public, heads[event.subject]), registry, public, view)
+
+
+def _rung(due: dict[tuple[str, str], SetTimer], number: int) -> Event | None:
+    """Ring the timer that is due first; None without any."""
+    if not due:
+        return None
+    subject, kind = min(due, key=lambda name: (due[name].due_at, name))
+    timer = due.pop((subject, kind))
+    return Event(
+        id=UUID(EVENT_ID.format(100 + number)),
+        type=f"timer.{kind}",
+        subject=subject,
+        occurred_at=timer.due_at,
+        data=timer.payload,
+        actor=Actor("server"),
+        site=SITE,
+    )
 
 
 def _steps(handler: Handler) -> Sequence[Step]:
@@ -117,6 +163,12 @@ def _event(handler: Handler, step: Step, number: int) -> Event:
         main_part=1 if several else 0,
         extra_part=len(subjects) + 1 if several else 1,
     )
+
+
+def _said(subject: str, number: int, name: str, data: Mapping[str, Any], by: str, minutes: float) -> Event:
+    """Make an event of a story that a service tells of itself."""
+    at = MORNING + timedelta(minutes=minutes)
+    return Event(UUID(EVENT_ID.format(number + 1)), name, subject, at, data, Actor(by), site=SITE, extra_part=1)
 
 
 def _row(registry: Registry, event: Event, public: PublicEvent, sequence: int) -> Row:

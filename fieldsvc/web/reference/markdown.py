@@ -8,6 +8,7 @@ import orjson
 from fieldsvc.intake.reasons import REASONS, STATUSES, WARNINGS
 from fieldsvc.web.reference.events import examples_of_public, field_examples, receivable, services_of
 from fieldsvc.web.reference.schemas import Schema, schema_of
+from handlers import corrections
 from handlers.base import Handler, wire_type
 from handlers.fields import FieldClass
 from handlers.registry import Registry
@@ -71,6 +72,7 @@ def _page(registry: Registry) -> Iterator[str]:
         yield from _service(handler, inside, outside, shown)
     rest = [each for each in receivable(registry) if each.name not in shown]
     yield "\n## Of every service\n"
+    yield from _field(corrections.EVENT, inside[corrections.NAME])
     for said in rest:
         yield from _public(said, outside, services_of(registry, said.name))
     yield from _answers()

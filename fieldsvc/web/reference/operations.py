@@ -7,8 +7,14 @@ from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCode, BadCsrf, TooManyTries
 from fieldsvc.publishing.feed import BadCursor, CursorExpired
 from fieldsvc.web.auth import CSRF_HEADER
+from fieldsvc.web.reference.address_changes import ADDRESS_CHANGES
 from fieldsvc.web.reference.bodies import ANY, INTEGER, STRING, array, record
+from fieldsvc.web.reference.cover import COVER
+from fieldsvc.web.reference.delivery_changes import DELIVERY_CHANGES
 from fieldsvc.web.reference.delivery_points import DELIVERY_POINTS
+from fieldsvc.web.reference.desks import DESKS
+from fieldsvc.web.reference.hazards import HAZARDS
+from fieldsvc.web.reference.media import MEDIA
 from fieldsvc.web.reference.operation import (
     ACTING,
     BATCH,
@@ -29,11 +35,16 @@ from fieldsvc.web.reference.operation import (
 )
 from fieldsvc.web.reference.phones import ALERTS, APPS
 from fieldsvc.web.reference.positions import FIXES, TAKEN
+from fieldsvc.web.reference.reports import REPORTS
+from fieldsvc.web.reference.roster import ROSTER
 from fieldsvc.web.reference.schemas import Schema, ref
+from fieldsvc.web.reference.sheets import SHEETS
 from fieldsvc.web.reference.supervision import SUPERVISION
 from fieldsvc.web.subscriber import EndpointChange, NewEndpoint, Rotation
 from fieldsvc.web.tasks import KEY_HEADER
 from fieldsvc.work import errors as w
+from fieldsvc.work.booking import NoDeskOpen
+from fieldsvc.work.pilots import ServiceNotEnabled
 from fieldsvc.work.task_body import TaskBody
 
 _AUTH: tuple[Fault, ...] = (e.Unauthorized, e.Revoked)
@@ -41,7 +52,7 @@ _TASK: tuple[Fault, ...] = (*_AUTH, e.NotFound)
 _BODY: tuple[Fault, ...] = (e.BadRequest, e.TooLarge)
 _TASK_BODY: tuple[Fault, ...] = (
     *(*_BODY, e.UnsupportedMedia, BadCsrf, w.BadTask, w.UnknownService, w.SubjectRequired, w.PlaceRequired),
-    *((409, "subject_taken"), e.Unavailable, e.TooMany),
+    *((409, "subject_taken"), NoDeskOpen, ServiceNotEnabled, e.Unavailable, e.TooMany),
 )
 
 
@@ -123,21 +134,6 @@ _CARRIERS: Table = {
         one(200, "The run.", ref("Run")),
         security=DEVICE,
         faults=(*_AUTH, w.NoRunToday),
-    ),
-    ("GET", "/v1/runs/{id}/sheet"): Operation(
-        "runs",
-        "Donne la feuille de la tournée de l'appareil, ou 304 si le téléphone a cette version.",
-        {
-            **one(200, "The sheet.", ref("Sheet"), ETag="The version."),
-            304: Answer("The phone has this version.", headers={"ETag": "The version."}),
-        },
-        security=DEVICE,
-        faults=(*_AUTH, e.NotFound),
-        parameters=(
-            parameter("query", "since", "The version that the phone has.", INTEGER),
-            parameter("header", "If-None-Match", "The version that the phone has."),
-        ),
-        path={"id": "The run: `run-<local date>-<round>`, of yesterday, today or tomorrow."},
     ),
     ("GET", "/v1/services"): Operation(
         "runs",
@@ -362,6 +358,7 @@ TAGS: Mapping[str, str] = {
     "supervision": "Where runs are, how far their work is, and how they went.",
     "runs": "The run of the day, its sheet, and the services.",
     "tasks": "Planned work.",
+    "delivery changes": "What customers ask for, until when, and what came of it.",
     "endpoints": "Webhooks of subscribers.",
     "feed": "The same events, pulled.",
     "catalogue": "What there is.",
@@ -370,12 +367,21 @@ TAGS: Mapping[str, str] = {
 }
 OPERATIONS: Table = {
     **_EVENTS,
+    **MEDIA,
     **_POSITIONS,
     **APPS,
     **_CARRIERS,
     **ALERTS,
+    **DESKS,
     **SUPERVISION,
+    **REPORTS,
+    **ADDRESS_CHANGES,
+    **COVER,
+    **DELIVERY_CHANGES,
     **DELIVERY_POINTS,
+    **HAZARDS,
+    **SHEETS,
+    **ROSTER,
     **_TASKS,
     **_ENDPOINTS,
     **_READING,

@@ -2,8 +2,9 @@
 
 from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCsrf
+from fieldsvc.web.alerts import Taking
 from fieldsvc.web.carrier import NewCode
-from fieldsvc.web.reference.bodies import ANY, STRING, TIME, array, record
+from fieldsvc.web.reference.bodies import ANY, STRING, TIME, array, nullable, record
 from fieldsvc.web.reference.operation import (
     ACTING,
     CURSOR,
@@ -74,26 +75,55 @@ APPS: Table = {
         body={JSON: NewCode},
     ),
 }
+_OWN_ALARM = record(
+    {
+        "id": STRING,
+        "kind": STRING,
+        "raised_at": TIME,
+        "told": {**nullable(STRING), "description": "desk: nobody took it within a minute, so the duty desk was told."},
+        "taken": nullable(record({"by": nullable(STRING), "role": nullable(STRING), "at": TIME})),
+    }
+)
 ALERTS: Table = {
+    ("GET", "/v1/me/alarms"): Operation(
+        "alerts",
+        "Liste les dernières alarmes du facteur lui-même, avec qui les a prises.",
+        one(200, "The newest alarms.", record({"alarms": array(_OWN_ALARM)})),
+        security=DEVICE,
+        faults=(e.Unauthorized, e.Revoked),
+    ),
     ("GET", "/v1/alerts"): Operation(
         "alerts",
-        "Liste les alarmes, la plus récente d'abord, avec leur lieu.",
-        one(200, "A page of alarms.", record({"alerts": array(ref("Alert"))}, {"cursor": STRING})),
+        "Liste les alarmes et les alertes, la plus récente d'abord ; les alarmes avec leur lieu.",
+        one(200, "A page of alarms and alerts.", record({"alerts": array(ref("Alert"))}, {"cursor": STRING})),
         security=PERSON,
         faults=(e.BadRequest, e.Unauthorized, e.NotFound),
         parameters=(
             parameter("query", "site", "A site; a supervisor has only their own."),
-            parameter("query", "state", "open: nobody has it yet.", {"enum": ["open", "all"], "default": "all"}),
+            parameter(
+                "query",
+                "state",
+                "open: nobody has it yet.",
+                {"enum": ["open", "acknowledged", "settled", "all"], "default": "all"},
+            ),
+            parameter("query", "kind", "As the list shows it."),
+            parameter("query", "level", "attention or urgent."),
+            parameter("query", "run", "A run."),
             CURSOR,
             limit(),
         ),
     ),
     ("POST", "/v1/alerts/{id}/ack"): Operation(
         "alerts",
-        "Prend une alarme en charge : le premier l'a.",
-        one(200, "The alarm, with who has it.", ref("Alert")),
+        "Prend une alarme ou une alerte en charge : le premier l'a.",
+        one(200, "The alarm or alert, with who has it.", ref("Alert")),
         security=ACTING,
-        faults=(e.Unauthorized, BadCsrf, e.NotFound, e.Unavailable, e.TooMany),
-        path={"id": "The alarm."},
+        faults=(
+            *(e.BadRequest, e.TooLarge, e.Unauthorized, BadCsrf, e.NotFound, e.UnsupportedMedia, e.Invalid),
+            *(e.Unavailable, e.TooMany),
+        ),
+        path={"id": "The alarm or alert."},
+        body={JSON: Taking},
+        body_required=False,
     ),
 }

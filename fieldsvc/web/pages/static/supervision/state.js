@@ -42,7 +42,11 @@ function move(state, [id, lon, lat, distance, status], t) {
   return true;
 }
 
+// Calls for help; the other alerts get their place on the page with its own issue.
+const HELP = new Set(["sos", "accident", "assault", "fall"]);
+
 function takeAlarm(state, alarm) {
+  if (!HELP.has(alarm.kind)) return false;
   const known = state.alarms.get(alarm.id);
   if (alarm.acknowledged_at) return state.alarms.delete(alarm.id);
   state.alarms.set(alarm.id, { ...known, ...alarm });
@@ -55,7 +59,7 @@ export function takeList(state, runs) {
 }
 
 export function takeAlarms(state, alarms) {
-  state.alarms = new Map(alarms.filter((alarm) => !alarm.acknowledged_at).map((alarm) => [alarm.id, alarm]));
+  state.alarms = new Map(alarms.filter((alarm) => HELP.has(alarm.kind) && !alarm.acknowledged_at).map((alarm) => [alarm.id, alarm]));
 }
 
 // The form in which another tab starts: a snapshot as the server sends it.

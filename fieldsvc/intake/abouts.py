@@ -1,0 +1,33 @@
+"""Events about an event: what it was about is filled in by the server, for those only who may see it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fieldsvc.journal.reader import Reader
+from handlers.story import Actor, EventType, Refused
+
+FILLED = ("about", "about_site", "about_account")
+
+
+class Abouts:
+    """Looks up the public events that other events name."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def filled(
+        self, event_type: EventType, data: Mapping[str, Any], *, actor: Actor, site: str | None
+    ) -> dict[str, Any]:
+        """Say what the named event was about, whatever the sender says of it.
+
+        Refused `unknown_event`: there is none of that name, or it is another account's or another site's.
+        """
+        if event_type.about_event is None:
+            return dict(data)
+        row = await self._reader.event(data[event_type.about_event])
+        foreign = row is None or (actor.account and row.account != actor.account) or (site and row.site != site)
+        if row is None or foreign:
+            raise Refused("unknown_event")
+        found = {"about": row.subject, "about_site": row.site, "about_account": row.account}
+        known = {name: value for name, value in data.items() if name not in FILLED}
+        return known | {name: value for name, value in found.items() if value is not None}

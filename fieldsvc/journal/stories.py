@@ -1,0 +1,51 @@
+"""Stories for readers: what one service says of a subject as it stands, told again from the facts of its state."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from fieldsvc.journal.sealed import Vault
+from fieldsvc.store.database import Database
+from handlers import corrections
+from handlers.base import Handler
+from handlers.story import Fact, Said
+from sql import query
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What holds of one subject, in the order of its facts, and the account that it belongs to."""
+
+    subject: str
+    account: str | None
+    said: Sequence[Said]
+    facts: Sequence[Fact] = ()
+
+
+class Stories:
+    """Reads the states of subjects, and lets their services tell them."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    async def of(self, handler: Handler, subjects: Sequence[str], now: datetime) -> dict[str, Story]:
+        """Tell the stories of subjects; one that is unknown, or was erased, is left out."""
+        names = list(dict.fromkeys(subjects))
+        async with self._database.acquire() as connection:
+            states = await connection.fetch(query("state.load"), [handler.name] * len(names), names)
+            heads = await connection.fetch(query("subject_head.load"), names)
+        accounts = {row["subject"]: row["account"] for row in heads}
+        found = {}
+        for row in states:
+            body = orjson.loads(row["body"]) if row["key_id"] is None else None
+            if body is None and row["wrapped"] is not None:
+                key = self._vault.unwrap(row["person"], row["key_id"], row["wrapped"])
+                body = key.open(row["nonce"], row["body"], bound_to=f"{handler.name}|{row['subject']}")
+            facts = corrections.applied([Fact(*fact) for fact in body["facts"]]) if body else []
+            if facts:
+                said = handler.tell(facts, facts[-1], now).said
+                found[row["subject"]] = Story(row["subject"], accounts.get(row["subject"]), said, facts)
+        return found

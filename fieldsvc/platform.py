@@ -1,0 +1,112 @@
+"""The platform below the pages: the database opened and migrated, the keys, and one object of each kind, wired."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fieldsvc.access.callers import Access
+from fieldsvc.errors import Unavailable
+from fieldsvc.jobs import ended
+from fieldsvc.journal.commands import Commands
+from fieldsvc.journal.reader import Reader, Tail
+from fieldsvc.journal.sealed import Opener, Vault, master_key, open_vault
+from fieldsvc.journal.upkeep import make_partitions
+from fieldsvc.journal.writer import Writer
+from fieldsvc.logs import get_logger
+from fieldsvc.media.keeping import Media
+from fieldsvc.settings import Settings
+from fieldsvc.store.database import BY_KEY_ONLY, DATABASE_ERRORS, Database, connect, migrate, open_database
+from fieldsvc.work.placement import Placer
+from fieldsvc.work.rounds import RoundStore
+from fieldsvc.work.runs import Runs
+from fieldsvc.work.sheets import Sheets
+from fieldsvc.work.tasks import Tasks
+from handlers.registry import Registry, discover
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything below the pages, wired."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    registry: Registry
+    writer: Writer
+    reader: Reader
+    tail: Tail
+    opener: Opener
+    media: Media
+    commands: Commands
+    access: Access
+    rounds: RoundStore
+    placer: Placer
+    runs: Runs
+    sheets: Sheets
+    tasks: Tasks
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]:
+    """Migrate the database, open the keys, and wire the platform with its writer running; close it in the reverse order."""
+    master = master_key(settings)
+    try:
+        first = await connect(url, statement_timeout="0")
+    except DATABASE_ERRORS as error:
+        raise Unavailable(f"The database cannot be reached ({type(error).__name__}).") from None
+    try:
+        for name in await migrate(first):
+            log.info("database.migrated", version=name)
+        await make_partitions(first, datetime.now(UTC), keep_tracks_days=settings.keep_tracks_days)
+        vault = await open_vault(first, master)
+    finally:
+        await first.close()
+    database = await open_database(url, size=settings.pool_size)
+    platform = _wire(settings, url, database, vault)
+    writing = asyncio.create_task(platform.writer.run(), name="writer")
+    try:
+        yield platform
+    finally:
+        platform.writer.stop()
+        await asyncio.wait([writing], timeout=settings.shutdown_timeout_s)
+        await ended([writing])
+        await database.close()
+
+
+def _wire(settings: Settings, url: str, database: Database, vault: Vault) -> Platform:
+    registry = discover()
+    reader, opener = Reader(database), Opener(database, vault)
+    tail = Tail(reader, lambda: connect(url))
+    lock_ms = str(int(settings.lock_timeout_s * 1000))
+    writer = Writer(
+        lambda: connect(url, lock_timeout=lock_ms, **BY_KEY_ONLY),
+        vault,
+        registry,
+        wake=tail,
+        queue_events=settings.queue_events,
+        queue_events_per_device=settings.queue_events_per_device,
+    )
+    commands = Commands(writer, vault, registry)
+    rounds, placer = RoundStore(database, settings.zone), Placer(database)
+    return Platform(
+        settings=settings,
+        database=database,
+        vault=vault,
+        registry=registry,
+        writer=writer,
+        reader=reader,
+        tail=tail,
+        opener=opener,
+        media=Media.of(settings, database, vault),
+        commands=commands,
+        access=Access(database, settings),
+        rounds=rounds,
+        placer=placer,
+        runs=Runs(database, commands, settings.zone, hours=settings.hours),
+        sheets=Sheets(database, rounds, opener),
+        tasks=Tasks(database, commands, opener=opener, registry=registry, placer=placer, zone=settings.zone),
+    )

@@ -1,0 +1,1 @@
+"""Delivery changes: what stands around the state machine of their handler."""

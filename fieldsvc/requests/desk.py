@@ -1,0 +1,390 @@
+"""The desk: takes delivery changes from customers, advisers, the counter and the door, and answers with what came of them.
+
+A customer who is not signed in knows an item and the postcode that it goes to; everything else looks to them like what does
+not exist. The answer to who asks carries a token, derived from the request and kept nowhere.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fieldsvc.access.tries import Tries
+from fieldsvc.errors import Conflict, Forbidden, NotFound, TooMany
+from fieldsvc.journal.commands import Commands
+from fieldsvc.journal.sealed import Opener, Vault
+from fieldsvc.requests.body import BadChange, ChangeBody, ConfirmBody, EndBody
+from fieldsvc.requests.knowing import Knowledge, Subject
+from fieldsvc.settings import Settings
+from fieldsvc.store import request as store
+from fieldsvc.store.database import Database
+from fieldsvc.store.request import RequestRow
+from fieldsvc.work.rounds import RoundStore
+from handlers import products
+from handlers.change_notices import REASONS
+from handlers.changes import NAME, OPEN
+from handlers.delivery_change import STATE_WORDS
+from handlers.fields import format_time
+from handlers.story import Actor
+
+STAFF = frozenset({"adviser", "counter", "supervisor", "operator"})
+_ATTESTS = frozenset({"adviser", "counter"})
+_AT_ONCE_WRONG = ("refused", "too_late")
+_OVER = ("cancelled", "too_late", "refused", "expired", "reversed")
+
+
+class NotPossible(Conflict):
+    """A rule, a rival or the clock stands against it."""
+
+    code = "refused"
+
+
+class TooLate(Conflict):
+    """It comes too late."""
+
+    code = "too_late"
+
+
+class RequestClosed(Conflict):
+    """This request is closed."""
+
+    code = "request_closed"
+
+
+class RequestSeen(Conflict):
+    """The carrier has seen this request; it can no longer be cancelled here."""
+
+    code = "seen_by_carrier"
+
+
+class WrongCode(Conflict):
+    """This code is not the one of the letter."""
+
+    code = "wrong_code"
+
+
+class NotWaiting(Conflict):
+    """This request does not wait for that."""
+
+    code = "not_waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who speaks: `customer` with a token or none, a role of staff, or `carrier` by a device. `source` is where from."""
+
+    kind: str
+    source: str
+    token: str | None = None
+    site: str | None = None
+    account: str | None = None
+    carrier: str | None = None
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether they work for the operator, behind a screen."""
+        return self.kind in STAFF
+
+    @property
+    def actor(self) -> Actor:
+        """Who says it, for the journal; what a device asks through here was looked into, so the server says it."""
+        return Actor("server" if self.kind == "carrier" else self.kind, entered_by=self.account)
+
+    def may_see(self, site: str | None) -> bool:
+        """Tell whether something of a site is theirs."""
+        return self.site is None or self.site == site
+
+
+class Desk:
+    """What may be done with delivery changes."""
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        commands: Commands,
+        opener: Opener,
+        *,
+        tries: Tries,
+        base_url: str,
+        cutoff_stops: int,
+    ) -> None:
+        self.database = knowledge.database
+        self._known = knowledge
+        self._codes = knowledge.codes
+        self._commands = commands
+        self._opener = opener
+        self._tries = tries
+        self._base_url = base_url
+        self._cutoff_stops = cutoff_stops
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        *,
+        opener: Opener,
+        commands: Commands,
+        rounds: RoundStore,
+    ) -> "Desk":
+        """Make a desk of the platform's parts."""
+        items, zone = commands.registry.handlers["item"], settings.zone
+        knowledge = Knowledge(database, vault, opener, rounds=rounds, items=items, zone=zone)
+        tries = Tries(most=10, window_s=600.0, size=50_000, clock=time.monotonic)
+        return cls(
+            knowledge, commands, opener, tries=tries, base_url=settings.address, cutoff_stops=settings.cutoff_stops
+        )
+
+    async def ask(self, body: ChangeBody, asker: Asker, *, key: str | None = None) -> dict[str, Any]:
+        """Ask for a change; return it with the token of who asked.
+
+        NotFound for what is unknown or not theirs, TooMany after too many wrong guesses; NotPossible, TooLate with the rule,
+        the rival's reference and the cut-off: the request is kept, and says so.
+        """
+        self._check_asked_by(body, asker)
+        subject = await self._found(body, asker)
+        request_id = self._codes.reference(key)
+        if (made := await store.read(self.database, request_id)) is not None:
+            return self._answer(made) | {"token": self._codes.token(request_id)}
+        await self._refuse_without_trace(body, subject)
+        data = await self._data(body, subject, asker, request_id)
+        await self._commands.send(f"{NAME}.requested", data, actor=asker.actor, site=subject.site)
+        row = await self._row(request_id)
+        answer = self._answer(row) | {"token": self._codes.token(request_id)}
+        if row.state in _AT_ONCE_WRONG:
+            raise (TooLate if row.state == "too_late" else NotPossible)(answer["words"]["en"], **answer)
+        return answer
+
+    async def read(self, request_id: str, asker: Asker) -> dict[str, Any]:
+        """Read a request; NotFound for someone else's."""
+        row = await self._own(request_id, asker)
+        answer = self._answer(row)
+        if asker.kind in _ATTESTS or asker.kind == "customer":  # a carrier never learns where mail is redirected to
+            opened = (await self._opener.open_blobs([row.sealed]))[0]
+            answer["details"] = opened["details"] if isinstance(opened, dict) else {"erased": True}
+        return answer | await self._evidence(row, asker)
+
+    async def confirm(self, request_id: str, body: ConfirmBody, asker: Asker) -> dict[str, Any]:
+        """Take a proof: the customer's code, an identity that was seen, or what was heard at the door.
+
+        WrongCode with the tries left; NotWaiting; RequestClosed; Forbidden for a proof that this caller cannot give.
+        """
+        row = await self._own(request_id, asker)
+        about = self._about(row)
+        if body.answer is not None:
+            if asker.kind != "carrier":
+                raise Forbidden("Only the carrier at the door says this.")
+            data = {**about, "answer": body.answer, "carrier": asker.carrier}
+            await self._commands.send(f"{NAME}.door_checked", data, actor=Actor("device"), site=asker.site)
+            return self._answer(await self._row(request_id))
+        if row.state in _OVER:
+            raise RequestClosed(state=row.state)
+        if row.state != "requested":
+            raise NotWaiting(state=row.state)
+        if body.identity is not None:
+            if asker.kind not in _ATTESTS:
+                raise Forbidden("Only an adviser or the counter says whom they saw.")
+            about |= {"identity": body.identity}
+            await self._commands.send(f"{NAME}.verified", about, actor=asker.actor)
+            return self._answer(await self._row(request_id))
+        return await self._type_code(row, body.code or "", asker)
+
+    async def cancel(self, request_id: str, body: EndBody, asker: Asker) -> dict[str, Any]:
+        """Cancel a request; what already holds is reversed, with the list of what was diverted. RequestClosed, RequestSeen."""
+        row = await self._own(request_id, asker)
+        about = self._about(row) | {"reason": body.reason or "asked"}
+        lasting = row.subject.startswith("delivery_point/")
+        if row.state in _OVER:
+            return self._answer(row)
+        if row.state in ("applied", "frozen") and not (lasting and (row.state == "applied" or asker.is_staff)):
+            raise RequestClosed(state=row.state)
+        if row.state == "seen_by_carrier" and not asker.is_staff:
+            raise RequestSeen
+        name = "reversed" if row.state in ("applied", "frozen") else "cancelled"
+        await self._commands.send(f"{NAME}.{name}", about, actor=asker.actor)
+        row = await self._row(request_id)
+        return self._answer(row) | await self._evidence(row, asker)
+
+    async def stop(self, request_id: str, body: EndBody, asker: Asker) -> dict[str, Any]:
+        """Stop a request: "this was not me". Whoever holds a notice may, without signing in; a second time changes nothing."""
+        row = await store.read(self.database, request_id)
+        stops = self._codes.stops(request_id, body.token or asker.token or "")
+        if row is None or not (stops or await self._is_theirs(row, asker)):
+            self._wrong(asker, request_id)
+            raise NotFound
+        if row.state not in (*_OVER, "frozen") and not (row.state == "applied" and row.subject.startswith("item/")):
+            reason = body.reason if body.reason in ("not_me", "fraud") else "not_me"
+            await self._commands.send(f"{NAME}.frozen", self._about(row) | {"reason": reason}, actor=asker.actor)
+            row = await self._row(request_id)
+        return {"request_id": row.id, "state": row.state, "words": _words(row)}
+
+    async def _type_code(self, row: RequestRow, code: str, asker: Asker) -> dict[str, Any]:
+        if row.step != "code_sent":
+            raise NotWaiting(step=row.step)
+        self._check_tries(asker, row.id)
+        digest = self._codes.code_digest(row.id, code)
+        about = self._about(row) | {"code_hmac": digest}
+        result = await self._commands.send(f"{NAME}.verified", about, actor=Actor("customer", entered_by=asker.account))
+        told: Mapping[str, Any] = result.answer or {}
+        answer = self._answer(await self._row(row.id))
+        if not told.get("code_ok"):
+            self._wrong(asker, row.id)
+            raise WrongCode(tries_left=told.get("tries_left", 0), state=answer["state"])
+        return answer
+
+    def _check_asked_by(self, body: ChangeBody, asker: Asker) -> None:
+        if body.asked_by is not None and body.asked_by != asker.kind:
+            raise BadChange("asked_by is not who calls.", members=["asked_by"])
+        if body.identity is not None and asker.kind not in _ATTESTS:
+            raise BadChange("Only an adviser or the counter says whom they saw.", members=["identity"])
+
+    async def _found(self, body: ChangeBody, asker: Asker) -> Subject:
+        """Find what it is about, for whoever may ask about it; every other case looks the same."""
+        name = body.item_id or body.delivery_point_id or ""
+        if asker.kind == "customer":
+            self._check_tries(asker, name)
+        subject = await self._known.subject(body)
+        if asker.kind == "customer":
+            known = await self._known.postcode(subject) if subject else None
+            if subject is None or known is None or body.item_id is None or body.details.postcode != known:
+                self._wrong(asker, name)
+                raise NotFound
+        if subject is None or not asker.may_see(subject.site):
+            raise NotFound
+        return subject
+
+    async def _refuse_without_trace(self, body: ChangeBody, subject: Subject) -> None:
+        """Refuse what has no story of its own to be refused in: a pouch, and an item against what holds for its address."""
+        if subject.product == "pouch":
+            rule = products.NEVER_LEFT
+            raise NotPossible(rule.says["en"], state="refused", reason=rule.name, words=dict(rule.says))
+        mine = products.KINDS[body.kind]
+        if subject.point is None or subject.name.startswith("delivery_point/"):
+            return
+        kinds = [name for name, kind in products.KINDS.items() if kind.group == mine.group and name in _WHOLE]
+        rival = await store.held_at_point(self.database, subject.point, kinds)
+        if rival is not None:
+            words = dict(REASONS["conflict"])
+            raise NotPossible(words["en"], state="refused", reason="conflict", conflicts_with=rival, words=words)
+
+    async def _data(self, body: ChangeBody, subject: Subject, asker: Asker, request_id: str) -> dict[str, Any]:
+        """Write `delivery_change.requested`: what was asked, and what the office knows now."""
+        now = datetime.now(UTC)
+        kind, _, name = subject.name.partition("/")
+        details = body.details.model_dump(exclude_none=True, exclude={"postcode"})
+        data: dict[str, Any] = {"request_id": request_id, f"{kind}_id": name, "kind": body.kind, "asked_by": asker.kind}
+        data |= {"product": subject.product, "identity": self._identity(body, asker), "details": details}
+        data |= {"from": body.from_, "to": body.to, "carrier": asker.carrier, "cutoff_stops": self._cutoff_stops}
+        data |= self._known.times(body, subject)
+        data["stop_url"] = f"{self._base_url}/suivi/stop/{request_id}#{self._codes.stop_token(request_id)}"
+        if kind == "item" and subject.item is not None:
+            data |= await self._known.of_item(subject.item, now)
+        elif products.KINDS[body.kind].redirects:
+            often = self._tries.too_many(f"wrong {asker.source}")
+            risk, contacts = await self._known.risk(body, subject, request_id, now=now, tried_often=often)
+            target = self._codes.target(body.details.new_address or "")
+            data |= {"risk": risk.level, "risk_reasons": list(risk.reasons), "notify": contacts, "target_hmac": target}
+        else:
+            data["notify"] = (await self._known.contacts(subject.point or "", now))[0]
+        return {
+            key: format_time(value) if isinstance(value, datetime) else value
+            for key, value in data.items()
+            if value is not None
+        }
+
+    def _identity(self, body: ChangeBody, asker: Asker) -> str:
+        if asker.kind == "carrier":
+            return "door"
+        return body.identity or ("account" if asker.is_staff else "none")
+
+    async def _row(self, request_id: str) -> RequestRow:
+        row = await store.read(self.database, request_id)
+        if row is None:
+            raise NotFound
+        return row
+
+    async def _own(self, request_id: str, asker: Asker) -> RequestRow:
+        """Read a request of the caller's; NotFound otherwise, and counted as a wrong guess."""
+        if asker.kind == "customer":
+            self._check_tries(asker, request_id)
+        row = await store.read(self.database, request_id)
+        if row is None or not (await self._is_theirs(row, asker) or self._codes.is_own(request_id, asker.token or "")):
+            self._wrong(asker, request_id)
+            raise NotFound
+        return row
+
+    async def _is_theirs(self, row: RequestRow, asker: Asker) -> bool:
+        if asker.kind == "customer":
+            return False
+        if asker.site is None:
+            return True
+        kind, _, name = row.subject.partition("/")
+        found = await (store.item(self.database, row.subject) if kind == "item" else store.point(self.database, name))
+        return found is not None and asker.may_see(found.site)
+
+    def _check_tries(self, asker: Asker, name: str) -> None:
+        if self._tries.too_many(f"wrong {asker.source}") or self._tries.too_many(f"about {name}"):
+            raise TooMany("Too many wrong tries; wait a while.", retry_after_s=600)
+
+    def _wrong(self, asker: Asker, name: str) -> None:
+        if not asker.is_staff:
+            self._tries.failed(f"wrong {asker.source}")
+            self._tries.failed(f"about {name}")
+
+    def _about(self, row: RequestRow) -> dict[str, Any]:
+        kind, _, name = row.subject.partition("/")
+        return {"request_id": row.id, f"{kind}_id": name}
+
+    async def _evidence(self, row: RequestRow, asker: Asker) -> dict[str, Any]:
+        """List what was diverted while a redirection held: for staff, the victim and the police."""
+        if not (asker.is_staff and row.since is not None and products.KINDS[row.kind].redirects):
+            return {}
+        last = row.state_at if row.state in ("reversed", "frozen") else datetime.now(UTC)
+        point = row.subject.partition("/")[2]
+        items = await store.diverted(self.database, point, row.since.date(), last.date())
+        diverted = [
+            {
+                "item_id": each.subject.partition("/")[2],
+                "on": each.day.isoformat(),
+                "state": each.state,
+                "state_at": each.state_at,
+            }
+            for each in items
+        ]
+        return {"diverted": diverted, "diverted_from": point}
+
+    def _answer(self, row: RequestRow) -> dict[str, Any]:
+        kind = products.KINDS[row.kind]
+        cutoff = {"until": kind.cutoff} | ({"stops": self._cutoff_stops} if kind.cutoff == products.NEAR else {})
+        needs = {"identity_wanted": "identity", "code_wanted": "code", "code_sent": "code"}.get(row.step)
+        steps = [dict(zip(("state", "at", "reason"), step.split("|"), strict=False)) for step in row.steps]
+        return {
+            "request_id": row.id,
+            "kind": row.kind,
+            "subject": row.subject,
+            "state": row.state,
+            "words": _words(row),
+            "reason": row.reason,
+            "instead": row.instead,
+            "conflicts_with": row.other,
+            "needs": needs if row.state in OPEN else None,
+            "cutoff": cutoff,
+            "from": row.from_day.isoformat() if row.from_day else None,
+            "to": row.to_day.isoformat() if row.to_day else None,
+            "asked_by": row.asked_by,
+            "asked_at": format_time(row.asked_at),
+            "state_at": format_time(row.state_at),
+            "earliest_at": format_time(row.cooled_at) if row.cooled_at else None,
+            "history": [{name: value for name, value in step.items() if value} for step in steps],
+        }
+
+
+_WHOLE = ("hold", "redirect_temporary", "redirect_permanent")
+
+
+def _words(row: RequestRow) -> dict[str, str]:
+    """Say how a request stands; the reason is a sentence of its own."""
+    reason, state = REASONS.get(row.reason or ""), STATE_WORDS[row.state]
+    return {lang: ". ".join(filter(None, (state[lang], reason[lang] if reason else None))) for lang in ("fr", "en")}

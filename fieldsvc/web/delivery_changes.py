@@ -1,0 +1,86 @@
+"""Delivery changes over HTTP: for customers by what they know, for advisers and the counter by session, at the door by device."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from fieldsvc.requests.body import ChangeBody, ConfirmBody, EndBody, read_body
+from fieldsvc.requests.desk import STAFF, Asker, Desk
+from fieldsvc.web.auth import SESSION_COOKIE, has_api_key, require_device, require_person
+from fieldsvc.web.problems import json_response
+from fieldsvc.web.tasks import KEY_HEADER, read_object
+from fieldsvc.work.idempotency import once
+
+DESK = web.AppKey("DESK", Desk)
+TOKEN_HEADER = "Request-Token"  # noqa: S105 - the name of a header
+
+
+async def ask(request: web.Request) -> web.Response:
+    """Ask for a delivery change; the answer says what came of it, until when it could, and how to come back to it."""
+    asker, sent = await asker_of(request), await read_object(request)
+    desk, key = request.app[DESK], request.headers.get(KEY_HEADER)
+    owner = f"delivery-change {asker.kind} {asker.account or asker.source}"
+    content = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
+    name = f"{owner} {key} {content.decode()}" if key else None  # customers may share an address: a key alone is nobody's
+
+    async def act() -> tuple[int, Mapping[str, Any]]:
+        return 201, await desk.ask(read_body(ChangeBody, sent), asker, key=name)
+
+    if key is None:
+        status, answer = await act()
+        body = orjson.dumps(answer)
+    else:
+        status, body = await once(desk.database, owner, key, body=content, act=act)
+    location = f"/v1/delivery-changes/{orjson.loads(body)['request_id']}"
+    return web.Response(status=status, body=body, content_type="application/json", headers={"Location": location})
+
+
+async def read(request: web.Request) -> web.Response:
+    """Say how a delivery change stands."""
+    asker = await asker_of(request)
+    return json_response(await request.app[DESK].read(request.match_info["id"], asker))
+
+
+async def confirm(request: web.Request) -> web.Response:
+    """Confirm a delivery change: by the code of the letter, whom the counter saw, or what was heard at the door."""
+    asker, sent = await asker_of(request), await read_object(request)
+    body = read_body(ConfirmBody, sent)
+    return json_response(await request.app[DESK].confirm(request.match_info["id"], body, asker))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel a delivery change; a redirection that holds is reversed."""
+    asker = await asker_of(request)
+    body = read_body(EndBody, await read_object(request))
+    return json_response(await request.app[DESK].cancel(request.match_info["id"], body, asker))
+
+
+async def stop(request: web.Request) -> web.Response:
+    """Stop a delivery change that was not yours: the link of any notice suffices, without signing in."""
+    asker = await asker_of(request)
+    body = read_body(EndBody, await read_object(request))
+    return json_response(await request.app[DESK].stop(request.match_info["id"], body, asker))
+
+
+async def asker_of(request: web.Request) -> Asker:
+    """Tell who speaks: a device, a person of the operator, or a customer who is not signed in."""
+    source, token = request.remote or "", request.headers.get(TOKEN_HEADER)
+    if has_api_key(request):
+        device = await require_device(request)
+        return Asker("carrier", source, token, site=device.site, account=device.device_id, carrier=device.carrier)
+    if SESSION_COOKIE not in request.cookies:
+        return Asker("customer", source, token)
+    person = await require_person(request, STAFF)
+    site = person.site or ("" if person.role == "supervisor" else None)
+    return Asker(person.role, source, token, site=site, account=person.account_id)
+
+
+routes: list[web.RouteDef] = [
+    web.post("/v1/delivery-changes", ask),
+    web.get("/v1/delivery-changes/{id}", read),
+    web.post("/v1/delivery-changes/{id}/confirm", confirm),
+    web.post("/v1/delivery-changes/{id}/cancel", cancel),
+    web.post("/v1/delivery-changes/{id}/stop", stop),
+]

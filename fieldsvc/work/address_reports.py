@@ -1,0 +1,177 @@
+"""Reports of address changes for those who judge them: before and after, and the one word that makes them hold or not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fieldsvc.errors import Conflict, Invalid, NotFound
+from fieldsvc.store import address_report as store
+from fieldsvc.store.address_report import ReportRow
+from fieldsvc.store.database import Database
+from fieldsvc.work.rounds import RoundStore
+from fieldsvc.work.runs import Sender
+from fieldsvc.work.sheets import BlobOpener
+from geo.rounds import Round
+from handlers.address_change import CLASSES
+from handlers.fields import Id, Latitude, Longitude, Note, Text, format_time
+from handlers.placing import MOVING
+from handlers.story import Actor
+
+STATES = ("review", "accepted", "confirmed", "rejected", "withdrawn")
+_PERSONAL = ("addressee", "evidence", "note", "consent")
+
+
+class BadJudgement(Invalid):
+    """This judgement is not valid."""
+
+    code = "bad_judgement"
+
+
+class PlaceNeeded(Conflict):
+    """The round has changed since the report: say where the point comes."""
+
+    code = "place_needed"
+
+
+class ReportWithdrawn(Conflict):
+    """This report was taken back."""
+
+    code = "report_withdrawn"
+
+
+class Put(BaseModel):
+    """Where a person puts the point."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    round_id: Id
+    after_stop_id: Id | None = None
+    before_stop_id: Id | None = None
+    lat: Latitude
+    lon: Longitude
+    normalised: Text | None = None
+
+
+class Judgement(BaseModel):
+    """Why, and for a confirmation perhaps another place than the proposed one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    reason: Note | None = None
+    place: Put | None = None
+
+
+def read_judgement(body: object) -> Judgement:
+    """Check a decoded JSON body; BadJudgement names the members that are wrong, never their values."""
+    try:
+        return Judgement.model_validate_json(orjson.dumps(body))
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        shown = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:5]]
+        raise BadJudgement("; ".join(shown)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class AddressReports:
+    """Lists reports and judges them. `site` bounds who asks; None = any site."""
+
+    database: Database
+    commands: Sender
+    opener: BlobOpener
+    rounds: RoundStore
+
+    async def page(
+        self, site: str | None, state: str | None, *, after: tuple[datetime, UUID], limit: int
+    ) -> tuple[list[dict[str, Any]], tuple[datetime, UUID] | None]:
+        """List reports with what is personal, the oldest first; and where the next page begins."""
+        rows = await store.page(self.database, site, state, after=after, limit=limit + 1)
+        opened = await self.opener.open_blobs([row.sealed for row in rows[:limit]]) if rows else []
+        shown = [_described(row, personal) for row, personal in zip(rows, opened, strict=False)]
+        last = rows[limit - 1] if len(rows) > limit else None
+        return shown, (last.reported_at, last.id) if last else None
+
+    async def confirm(self, report_id: UUID, asked: Judgement, *, by: Actor, site: str | None) -> dict[str, Any]:
+        """Let a report hold. NotFound, ReportWithdrawn, PlaceNeeded, BadJudgement for a place that is none of the site."""
+        row = await self._own(report_id, site)
+        place = asked.place.model_dump(exclude_none=True) if asked.place else None
+        if place is not None:
+            await self._check(place, row.site)
+        elif row.change in MOVING:
+            await self._check_proposed(row)
+        return await self._say("confirmed", row, {"place": place, "reason": asked.reason}, by=by)
+
+    async def reject(self, report_id: UUID, asked: Judgement, *, by: Actor, site: str | None) -> dict[str, Any]:
+        """Let a report hold no more: what it changed is put back. NotFound, ReportWithdrawn, BadJudgement."""
+        if asked.place is not None:
+            raise BadJudgement("place: what is rejected has no place.")
+        return await self._say("rejected", await self._own(report_id, site), {"reason": asked.reason}, by=by)
+
+    async def _say(self, word: str, row: ReportRow, more: Mapping[str, Any], *, by: Actor) -> dict[str, Any]:
+        data = {"delivery_point_id": row.delivery_point_id, "report_id": str(row.id)}
+        data |= {name: value for name, value in more.items() if value is not None}
+        result = await self.commands.send(f"address_change.{word}", data, actor=by, site=row.site)
+        told = await store.read(self.database, row.id)
+        if told is None:
+            raise NotFound
+        opened = await self.opener.open_blobs([told.sealed])
+        return _described(told, opened[0]) | dict(result.answer or {})
+
+    async def _own(self, report_id: UUID, site: str | None) -> ReportRow:
+        row = await store.read(self.database, report_id)
+        if row is None or (site is not None and row.site != site):
+            raise NotFound
+        if row.state == "withdrawn":
+            raise ReportWithdrawn
+        return row
+
+    async def _check(self, place: Mapping[str, Any], site: str | None) -> None:
+        """Hold a person's place to rounds and stops that there are."""
+        rnd = await self._round(place["round_id"])
+        if rnd is None or (site is not None and rnd.site != site):
+            raise BadJudgement("place.round_id: the site has no such round.")
+        if not _knows(rnd, place):
+            raise BadJudgement("place: the round has no such stop.")
+
+    async def _check_proposed(self, row: ReportRow) -> None:
+        """Ask for a place where the stops between which the server proposed it are gone."""
+        personal = (await self.opener.open_blobs([row.sealed]))[0]
+        place = (personal or {}).get("placement") or {}
+        rnd = await self._round(place["round_id"]) if place.get("round_id") else None
+        if rnd is not None and not _knows(rnd, place):
+            raise PlaceNeeded
+
+    async def _round(self, round_id: str) -> Round | None:
+        known = await self.rounds.known_round(round_id)
+        return known.stored.round if known else None
+
+
+def _knows(rnd: Round, place: Mapping[str, Any]) -> bool:
+    named = {place.get("after_stop_id"), place.get("before_stop_id")} - {None}
+    return named <= {stop.stop_id for stop in rnd.stops}
+
+
+def _described(row: ReportRow, personal: Any) -> dict[str, Any]:
+    """Write a report for those who judge it: before and after; an erased one says so."""
+    known = personal if isinstance(personal, dict) else {}
+    return {
+        "report_id": str(row.id),
+        "delivery_point_id": row.delivery_point_id,
+        "reported_at": format_time(row.reported_at),
+        "state": row.state,
+        "change": row.change,
+        "class": CLASSES.get(row.change),
+        "confidence": row.confidence,
+        "effective_on": row.effective_on.isoformat() if row.effective_on else None,
+        "before": {
+            "address": known.get("old_address"),
+            "planned_address": row.address,
+            "round_id": row.served_by,
+            "stop_id": row.stop_id,
+        },
+        "after": {"address": known.get("new_address"), "placement": known.get("placement") or None},
+        **{name: known.get(name) for name in _PERSONAL},
+        **({} if known else {"erased": True}),
+    }

@@ -1,0 +1,422 @@
+"""How delivery changes go on: the one table of their states, and the walk of a subject's facts through it.
+
+A change is judged by what happened first, whatever arrived when. Time passes only by facts: the deadlines that a fact leaves
+behind come due before it, and a timer is nothing but such a fact. What a phone says of a redirection counts from when it
+arrived here, so that no wrong clock shortens a waiting time; everything else counts from when it happened.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from handlers import products
+from handlers.fields import format_time, parse_time
+from handlers.story import Fact, Write
+
+NAME = "delivery_change"
+STATES = (
+    "requested", "verified", "accepted", "on_sheet", "seen_by_carrier", "applied",
+    "cancelled", "too_late", "refused", "expired", "frozen", "reversed",
+)  # fmt: skip
+OPEN = ("requested", "verified", "accepted", "on_sheet", "seen_by_carrier")
+# what happens -> the states in which it counts, and the one that it leads to
+TABLE: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "verify": (("requested",), "verified"),
+    "accept": (("verified",), "accepted"),
+    "send": (("accepted",), "on_sheet"),
+    "see": (("accepted", "on_sheet"), "seen_by_carrier"),
+    "apply": (("accepted", "on_sheet", "seen_by_carrier"), "applied"),
+    "refuse": (("requested", "verified", "seen_by_carrier"), "refused"),
+    "miss": (OPEN, "too_late"),
+    "expire": (OPEN, "expired"),
+    "cancel": (OPEN, "cancelled"),
+    "freeze": ((*OPEN, "applied"), "frozen"),
+    "reverse": (("applied", "frozen"), "reversed"),
+}
+CODE_DAYS, CODE_TRIES, COOLING_DAYS = 14, 5, 5  # the last in working days
+REMINDERS, REMINDED_EVERY, SIGNED_HELD = 4, timedelta(days=7), timedelta(days=10)
+_OUT_FOR = timedelta(hours=18)  # what was taken out in the morning is back, or gone, the next day
+_FINAL = ("delivered", "collected", "returned_to_sender")
+# which end of an item is what was asked: what happened, and to whom or where next; None: any
+_DONE: Mapping[str, Mapping[str, frozenset[str] | None]] = {
+    "neighbour": {"delivered": frozenset({"neighbour", "caretaker"})},
+    "safe_place": {"delivered": frozenset({"safe_place"})},
+    "proxy": {"delivered": frozenset({"mandate_holder"})},
+    "second_presentation": {"delivered": None, "delivery_attempted": None},
+    "hold": {"held": None, "collected": None, "delivery_attempted": frozenset({"office_hold"})},
+    "pickup_point": {"held": None, "collected": None, "delivery_attempted": frozenset({"pickup_point"})},
+    "other_date": {"moved": None},
+}
+Deadline = tuple[datetime, str, str | None]  # when, what, why
+_FATES = {"delivered": "to", "delivery_attempted": "next", "held": None, "collected": None, "returned_to_sender": None}
+_IN_PERSON = ("addressee", "household", "mandate_holder")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One state that a change came to, by which fact; `instead` is what happened to the item, `other` a rival's reference."""
+
+    state: str
+    fact: Fact
+    reason: str | None = None
+    instead: str | None = None
+    other: str | None = None
+
+
+@dataclass(slots=True)
+class Change:
+    """One change as the facts tell it."""
+
+    id: str
+    kind: str
+    subject: str
+    asked: Fact
+    identity: str
+    high_risk: bool
+    steps: list[Step]
+    stops_away: int | None = None
+    code: str | None = None
+    code_at: datetime | None = None
+    tries: int = 0
+    code_ok: bool = False
+    confirmed_by: set[str] = field(default_factory=set)
+    cooled_at: datetime | None = None
+    reminded: int = 0
+
+    @property
+    def state(self) -> str:
+        """The state it is in."""
+        return self.steps[-1].state
+
+    @property
+    def known(self) -> products.Kind:
+        """Its kind."""
+        return products.KINDS[self.kind]
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it holds for all the mail of a place."""
+        return self.subject.startswith("delivery_point/")
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether we are sure enough of who asked."""
+        needed = products.identity_needed(self.kind, self.subject, self.asked.data.get("product", "ordinary"))
+        return products.is_sure(self.identity, "counter" if self.high_risk else needed)
+
+    @property
+    def wants_code(self) -> bool:
+        """Whether a code has to go to the old address."""
+        return self.state == "requested" and self.known.redirects and self.is_sure and self.code_at is None
+
+    @property
+    def step(self) -> str:
+        """What it waits for, inside its state."""
+        if self.state == "requested":
+            waiting = "code_wanted" if self.code_at is None else "code_sent"
+            return waiting if self.is_sure and self.known.redirects else "identity_wanted"
+        return {"verified": "cooling_off", "applied": "active" if self.lasts else "done"}.get(self.state, self.state)
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a moment of its data."""
+        text = self.asked.data.get(name)
+        return _read(text) if text else None
+
+    def came_to(self, state: str) -> datetime | None:
+        """Return when it came to a state."""
+        return next((_read(each.fact.at) for each in self.steps if each.state == state), None)
+
+    def holds_at(self, now: datetime) -> bool:
+        """Tell whether it keeps its rivals out: a draft does not, before we are sure of who asked."""
+        if self.state == "requested":
+            return self.is_sure
+        ends = self.moment("ends_at")
+        return self.state in OPEN or (self.state == "applied" and self.lasts and (ends is None or now < ends))
+
+    def deadline(self) -> Deadline | None:
+        """Return what happens next by itself: (when, what, why)."""
+        ends = None if self.lasts else self.moment("ends_at")
+        if self.state == "requested":
+            until = (self.code_at or _read(self.steps[0].fact.at)) + timedelta(days=CODE_DAYS)
+            why = "code_not_used" if self.code_at else "not_verified"
+            return min(until, ends or until), "expire", why
+        if self.state == "verified":
+            return (self.cooled_at, "accept", None) if self.cooled_at else None
+        if self.state == "accepted" and self.lasts:
+            accepted = _read(self.steps[-1].fact.at)
+            return max(self.moment("starts_at") or accepted, accepted), "apply", None
+        if ends and self.state in OPEN:
+            return (ends, "expire", "not_presented") if self.state == "seen_by_carrier" else (ends, "miss", "unseen")
+        return None
+
+    def next_reminder(self) -> datetime | None:
+        """Return when the old address is reminded next."""
+        since = self.came_to("applied") if self.state == "applied" and self.known.redirects else None
+        return since + REMINDED_EVERY * (self.reminded + 1) if since and self.reminded < REMINDERS else None
+
+
+def moment_of(fact: Fact) -> datetime:
+    """Return when a fact counts: when it happened; what a phone says of a redirection, when it arrived. In milliseconds."""
+    at = _read(fact.at)
+    if not fact.late_s:
+        return at
+    arrived = at + timedelta(milliseconds=round(fact.late_s * 1000))
+    kind = products.KINDS.get(fact.data.get("kind", ""))
+    if fact.type == f"{NAME}.door_checked" or (fact.by == "device" and kind is not None and kind.redirects):
+        return arrived
+    return min(at, arrived)
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> datetime:
+    return parse_time(text)
+
+
+def item_told(new: Fact) -> list[Write]:
+    """Tell the requests on an item that it is out, or what became of it: from the decision about the item."""
+    item_id = new.data.get("item_id")
+    what = new.type.removeprefix("item.")
+    if not new.type.startswith("item.") or what not in (*_FATES, "loaded"):
+        return []
+    where = new.data.get(_FATES.get(what) or "")
+    payload = {} if what == "loaded" else {"what": what, **({"where": where} if where else {})}
+    kind = "loaded" if what == "loaded" else "ended"
+    return [Write("request.item_told", (f"item/{item_id}", kind, new.id, new.occurred_at, json.dumps(payload)))]
+
+
+def read(facts: Sequence[Fact]) -> list[Change]:
+    """Walk the facts of one subject, and return its changes in the order in which they were asked."""
+    walk = _Walk()
+    for now, _, fact in sorted(((moment_of(each), each.id, each) for each in facts), key=lambda each: each[:2]):
+        walk.pass_time(now)
+        walk.take(fact, now)
+        walk.pass_time(now)
+    return list(walk.changes.values())
+
+
+def next_due(changes: Sequence[Change]) -> datetime | None:
+    """Return when something happens next by itself."""
+    dues = [deadline[0] for each in changes if (deadline := each.deadline())]
+    return min([*dues, *(due for each in changes if (due := each.next_reminder()))], default=None)
+
+
+class _Walk:
+    """What is known while walking: the changes, and the item's own fate."""
+
+    def __init__(self) -> None:
+        self.changes: dict[str, Change] = {}
+        self._next: datetime | None = None  # nothing happens by itself before
+        self._loaded_at: datetime | None = None
+        self._ended: str | None = None
+
+    def pass_time(self, now: datetime) -> None:
+        """Let what is due by now happen, in order."""
+        while self._next is not None and self._next <= now:
+            dues = [(due, each) for each in self.changes.values() if (due := each.deadline()) and due[0] <= now]
+            if dues:
+                self._come_due(*min(dues, key=lambda pair: pair[0][0]))
+            for change in self.changes.values():
+                while (remind_at := change.next_reminder()) is not None and remind_at <= now:
+                    change.reminded += 1
+            self._next = next_due(list(self.changes.values()))
+
+    def _come_due(self, deadline: Deadline, change: Change) -> None:
+        due, what, why = deadline
+        fact = replace(change.asked, at=format_time(due), late_s=None)
+        if what == "accept":
+            self._accept(change, fact, due)
+        else:
+            self._step(change, what, fact, reason=why)
+
+    def take(self, fact: Fact, now: datetime) -> None:
+        """Take one fact."""
+        change = self.changes.get(fact.data.get("request_id", ""))
+        if fact.type == f"{NAME}.requested":
+            self._ask(fact, now)
+        elif fact.type == "timer.loaded":
+            self._loaded_at, self._ended = now, None
+            return
+        elif fact.type == "timer.ended":
+            self._end(fact)
+        elif change is not None:
+            self._about(change, fact, now)
+        else:
+            return
+        self._next = next_due(list(self.changes.values()))
+
+    def _about(self, change: Change, fact: Fact, now: datetime) -> None:
+        match fact.type.partition(".")[2]:
+            case "verified":
+                self._prove(change, fact, now)
+            case "code_sent" if change.state == "requested" and fact.by == "server":
+                change.code, change.code_at = fact.data["code_hmac"], change.code_at or now
+            case "door_checked":
+                self._hear(change, fact, now)
+            case "cancelled":
+                done = change.state == "applied"
+                self._step(
+                    change, "reverse" if done and change.lasts else "cancel", fact, reason=fact.data.get("reason")
+                )
+            case "frozen":
+                self._step(change, "freeze" if change.lasts else "cancel", fact, reason=fact.data.get("reason"))
+            case "reversed":
+                self._step(change, "reverse", fact, reason=fact.data.get("reason"))
+            case "seen":
+                self._step(change, "see", fact)
+            case "moved" if change.kind == "other_date":
+                self._step(change, "apply", fact)
+
+    def _ask(self, fact: Fact, now: datetime) -> None:
+        data, trusted = fact.data, fact.by != "device"
+        if data["request_id"] in self.changes:
+            return
+        subject = f"item/{data['item_id']}" if data.get("item_id") else f"delivery_point/{data['delivery_point_id']}"
+        identity = data.get("identity", "none") if trusted else "door"
+        change = Change(data["request_id"], data["kind"], subject, fact, identity, data.get("risk") == "high", [])
+        change.steps.append(Step("requested", fact))
+        if trusted:
+            change.stops_away = data.get("stops_away")
+            self._loaded_at = self._loaded_at or change.moment("loaded_at")
+            self._ended = self._ended or data.get("ended")
+        else:
+            change.high_risk = change.known.redirects
+        self.changes[change.id] = change
+        self._advance(change, fact, now)
+
+    def _advance(self, change: Change, fact: Fact, now: datetime) -> None:
+        """Take the steps that follow by themselves from a request, and from every proof of it."""
+        if change.state != "requested":
+            return
+        rule = products.refusal(change.kind, change.subject, change.asked.data.get("product", "ordinary"))
+        rival = self._rival(change, now)
+        if rule or rival:
+            self._step(change, "refuse", fact, reason=rule.name if rule else "conflict", other=rival)
+        elif change.is_sure and (not change.known.redirects or _is_proven(change)):
+            self._step(change, "verify", fact)
+            if change.known.redirects:
+                change.cooled_at = products.after_working_days(now, COOLING_DAYS)
+            else:
+                self._accept(change, fact, now)
+
+    def _rival(self, change: Change, now: datetime) -> str | None:
+        others = (each for each in self.changes.values() if each is not change and each.holds_at(now))
+        return next(
+            (each.id for each in others if products.rivals(change.kind, each.kind) and _meet(change, each)), None
+        )
+
+    def _accept(self, change: Change, fact: Fact, now: datetime) -> None:
+        late = None if change.lasts else self._cut_off(change, now)
+        if late:
+            self._step(change, "miss", fact, reason=late, instead=self._ended if late == "already_ended" else None)
+            return
+        self._step(change, "accept", fact)
+        asked_at_the_door = change.asked.data.get("asked_by") == "carrier"
+        if not change.lasts and (change.asked.data.get("on_sheet") or asked_at_the_door):
+            self._step(change, "send", fact)
+        if not change.lasts and asked_at_the_door:
+            self._step(change, "see", fact)
+
+    def _cut_off(self, change: Change, now: datetime) -> str | None:
+        """Return why it comes too late; None if it is in time."""
+        if self._ended and self._ended.partition(":")[0] in _FINAL:
+            return "already_ended"
+        if change.known.cutoff == products.LOADED:
+            out = self._loaded_at is not None and now - self._loaded_at < _OUT_FOR
+            return "already_loaded" if out else None
+        limit = change.asked.data.get("cutoff_stops", 5)
+        near = change.stops_away is not None and change.stops_away <= limit
+        return "carrier_is_near" if near and change.asked.data.get("asked_by") != "carrier" else None
+
+    def _prove(self, change: Change, fact: Fact, now: datetime) -> None:
+        """Take a code that was typed, or an identity that somebody of the counter saw."""
+        if change.state != "requested":
+            return
+        said = fact.data.get("identity")
+        if said and fact.by in ("counter", "adviser", "server") and products.is_sure(said, change.identity):
+            change.identity = said
+        if "stops_away" in fact.data:
+            change.stops_away = fact.data["stops_away"]
+        typed = fact.data.get("code_hmac")
+        if typed and change.code_at is not None:
+            change.code_ok = change.code_ok or typed == change.code
+            change.tries += typed != change.code
+        if change.tries >= CODE_TRIES:
+            self._step(change, "expire", fact, reason="too_many_tries")
+        self._advance(change, fact, now)
+
+    def _hear(self, change: Change, fact: Fact, now: datetime) -> None:
+        """Take what a carrier heard at the door of the old address: a no stops it, now and afterwards."""
+        answer, carrier = fact.data["answer"], fact.data.get("carrier") or ""
+        if answer == "no":
+            self._step(change, "freeze", fact, reason="denied_at_the_door")
+            return
+        if change.state != "requested" or fact.by != "device":
+            return
+        if answer == "unknown_name":
+            change.high_risk = True
+        named = (change.asked.data.get("details") or {}).get("names") or ()
+        mine = {name.casefold() for name in (*named, change.asked.data.get("carrier") or "")}
+        if answer == "confirms" and carrier and carrier.casefold() not in mine:
+            change.confirmed_by.add(carrier)
+            self._advance(change, fact, now)
+
+    def _end(self, fact: Fact) -> None:
+        """Take what became of the item at the door, at the office, or back with the sender."""
+        what, where = fact.data["what"], fact.data.get("where")
+        over = self._ended is not None and self._ended.partition(":")[0] in _FINAL
+        if what != "delivery_attempted" or not over:
+            self._ended = _written(what, where)
+        if what == "held":
+            self._loaded_at = None
+        for change in self.changes.values():
+            if change.lasts or change.state not in OPEN:
+                continue
+            waits = change.state in ("requested", "verified")
+            if not waits and _is_done(change, what, where):
+                self._step(change, "apply", fact)
+            elif what != "held" and (not waits or what in _FINAL):
+                self._come_to_nothing(change, fact, what, where)
+
+    def _come_to_nothing(self, change: Change, fact: Fact, what: str, where: str | None) -> None:
+        instead = _written(what, where)
+        if change.state != "seen_by_carrier":
+            self._step(change, "miss", fact, reason="unseen", instead=instead)
+        elif what == "delivered" and where in _IN_PERSON:
+            self._step(change, "expire", fact, reason="not_needed", instead=instead)
+        else:
+            self._step(change, "refuse", fact, reason="not_done", instead=instead)
+
+    def _step(self, change: Change, what: str, fact: Fact, **why: Any) -> None:
+        """Go where the table leads; nowhere if it does not count in this state."""
+        states, to = TABLE[what]
+        if change.state in states:
+            at = format_time(moment_of(fact))
+            change.steps.append(Step(to, fact if fact.at == at else replace(fact, at=at, late_s=None), **why))
+
+
+def _is_proven(change: Change) -> bool:
+    """Tell whether the old address agrees: by the code of the letter or a yes at the door; if in doubt, by two of them."""
+    return change.code_ok + len(change.confirmed_by) >= (2 if change.high_risk else 1)
+
+
+def _written(what: str, where: str | None) -> str:
+    return f"{what}:{where}" if where else what
+
+
+def _is_done(change: Change, what: str, where: str | None) -> bool:
+    if what not in _DONE[change.kind]:
+        return False
+    wanted = _DONE[change.kind][what]
+    return wanted is None or where in wanted
+
+
+def _meet(one: Change, other: Change) -> bool:
+    """Tell whether two changes hold at the same time: those of one item always do."""
+    if not one.lasts:
+        return True
+    first, second = (each.moment("starts_at") or each.asked.occurred_at for each in (one, other))
+    one_ends, other_ends = one.moment("ends_at"), other.moment("ends_at")
+    return (other_ends is None or first < other_ends) and (one_ends is None or second < one_ends)

@@ -1,0 +1,115 @@
+"""The small town of planned work, with an item on its way, and the desk that takes delivery changes."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from fieldsvc.access import accounts
+from fieldsvc.access.callers import Access
+from fieldsvc.access.tokens import csrf_of
+from fieldsvc.journal.sealed import Vault, open_vault
+from fieldsvc.journal.timers import Timers
+from fieldsvc.requests.codes import Codes
+from fieldsvc.requests.desk import Desk
+from fieldsvc.requests.office import Office as RequestOffice
+from fieldsvc.settings import Settings
+from fieldsvc.store.run import Run
+from fieldsvc.web import carrier, delivery_changes
+from fieldsvc.web.auth import ACCESS, CSRF_HEADER
+from handlers.story import Actor
+from tests.access.conftest import problems
+from tests.work.conftest import BASE, TODAY, Office, empty, office, town
+
+__all__ = ["empty", "office", "town"]
+CHANGES = "/v1/delivery-changes"
+ITEM = "LL456789015FR"
+
+
+@dataclass
+class Counter:
+    """Everything that delivery changes are made of, on the town's database."""
+
+    office: Office
+    vault: Vault
+    client: TestClient[Any, Any]
+    requests: RequestOffice
+    codes: Codes
+    point: str
+    postcode: str
+    round_id: str
+    site: str
+
+    async def ask(self, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
+        return await self.call("POST", CHANGES, body, **headers)
+
+    async def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await self.client.request(method, path, json=body, headers=named)
+        return answer.status, await answer.json()
+
+    def own(self, answer: dict[str, Any]) -> tuple[str, dict[str, str]]:
+        """Return the path of a request, and the header of who asked for it."""
+        return f"{CHANGES}/{answer['request_id']}", {"Request_Token": answer["token"]}
+
+    def about_item(self, kind: str, **details: Any) -> dict[str, Any]:
+        dates = {name: details.pop(name) for name in ("from", "to") if name in details}
+        return {"kind": kind, "item_id": ITEM, **dates, "details": {"postcode": self.postcode, **details}}
+
+    async def person(self, role: str, site: str | None = None) -> dict[str, str]:
+        where = site or (self.site if role in ("supervisor", "counter") else None)
+        made = await accounts.create_person(self.office.database, BASE, role, email=f"{role}@x.fr", site=where)
+        session = await accounts.sign_in(self.office.database, made["sign_in_url"].rsplit("/", 1)[1], loopback=False)
+        assert session is not None
+        return {"Cookie": f"fieldsvc_session={session}", CSRF_HEADER: csrf_of(session)}
+
+    async def order(self, item_id: str = ITEM, **more: Any) -> None:
+        order = {"task_id": f"tsk_{item_id}", "service": "item", "subject": f"item/{item_id}", "on": str(TODAY)}
+        order |= {"delivery_point": self.point, "addressee": "Mme Martin", **more}
+        await self.office.commands.send("task.planned", order, actor=Actor("operator"), handler="item")
+
+    async def run(self) -> Run:
+        device, _ = await self.office.device("Camille", site=self.site, round_id=self.round_id)
+        return await self.office.runs.current_run(device)
+
+    async def fire(self) -> None:
+        """Fire what is due, and what comes of it."""
+        timers = Timers(self.office.database, self.office.commands)
+        for _ in range(5):
+            if not await timers.fire(datetime.now(UTC)):
+                return
+
+    async def state(self, request_id: str) -> tuple[str, str | None, str | None]:
+        row = (await self.office.fetch("select state, reason, instead from request where id = $1", request_id))[0]
+        return row["state"], row["reason"], row["instead"]
+
+    async def published(self, subject: str) -> list[str]:
+        text = "select type from event where kind = 'public' and subject = $1 order by subject_seq"
+        found = [row["type"].removeprefix("delivery_change.") for row in await self.office.fetch(text, subject)]
+        return [name for name in found if not name.startswith(("task.", "item."))]
+
+
+@pytest.fixture
+async def counter(office: Office) -> AsyncIterator[Counter]:
+    async with office.database.acquire() as connection:
+        vault = await open_vault(connection, bytes(range(32)))
+    settings = Settings(public_url=BASE)
+    app = web.Application(middlewares=[problems])
+    app[ACCESS] = Access(office.database, settings)
+    app[carrier.RUNS], app[carrier.SHEETS] = office.runs, office.sheets
+    app[delivery_changes.DESK] = Desk.of(
+        settings, office.database, vault, opener=office.opener, commands=office.commands, rounds=office.rounds
+    )
+    app.add_routes([*delivery_changes.routes])
+    planned = office.town.rounds[0]
+    place = planned.stops[3].point
+    made = RequestOffice(office.database, vault, office.opener, office.commands, base_url=BASE)
+    async with TestClient(TestServer(app)) as client:
+        codes, where = Codes(vault), (place.id, place.postcode, planned.round_id, planned.site)
+        desk = Counter(office, vault, client, made, codes, *where)
+        await desk.order()
+        yield desk
