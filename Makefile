@@ -27,7 +27,7 @@ run: setup ## Run the demo: database, service, phones and a subscriber (PORT=808
 	@exec $(BIN)/fieldsvc demo --port $(PORT)
 
 test: test-tools assets browser ## Run every test (FIELDSVC_TEST_DATA names the folder of real data; ARGS goes to pytest)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: test-tools ## Check format, lint, types, imports and SQL
 	$(BIN)/ruff format --check .

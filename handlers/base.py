@@ -199,7 +199,7 @@ class Handler(ABC):
             return [alerting.call_desk(self.name, subject, alert.id)]
         return self.reach(facts, alert, alert.told or "")
 
-    def _thing(  # noqa: PLR0913 - what was, what is, and between
+    def _thing(
         self, was: str | None, tale: Tale, about: Fact, *, facts: Sequence[Fact], event: Event, now: datetime
     ) -> list[Write]:
         """Follow a thing from hand to hand: it is on a run when by a fact of that run it comes into, or leaves, its carrier's.
@@ -212,8 +212,8 @@ class Handler(ABC):
         steps = {was, place}
         if about in facts[:-1]:
             end = facts.index(about)
-            parts = [part for part in (facts[:end], facts[: end + 1]) if part]
-            steps = {self.tell(part, part[-1], now).now_is.get("place") for part in parts}
+            parts = facts[:end], facts[: end + 1]
+            steps = {self.tell(part, part[-1], now).now_is.get("place") if part else None for part in parts}
         moved_then = len(steps) > 1 and "carrier" in steps
         if place == was and not moved_then:
             return []

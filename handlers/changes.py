@@ -5,7 +5,6 @@ behind come due before it, and a timer is nothing but such a fact. What a phone 
 arrived here, so that no wrong clock shortens a waiting time; everything else counts from when it happened.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,7 +13,8 @@ from typing import Any
 
 from handlers import products
 from handlers.fields import format_time, parse_time
-from handlers.story import Fact, Write
+from handlers.item_ends import FINAL, IN_PERSON, is_done, written
+from handlers.story import Fact
 
 NAME = "delivery_change"
 STATES = (
@@ -39,20 +39,7 @@ TABLE: Mapping[str, tuple[tuple[str, ...], str]] = {
 CODE_DAYS, CODE_TRIES, COOLING_DAYS = 14, 5, 5  # the last in working days
 REMINDERS, REMINDED_EVERY, SIGNED_HELD = 4, timedelta(days=7), timedelta(days=10)
 _OUT_FOR = timedelta(hours=18)  # what was taken out in the morning is back, or gone, the next day
-_FINAL = ("delivered", "collected", "returned_to_sender")
-# which end of an item is what was asked: what happened, and to whom or where next; None: any
-_DONE: Mapping[str, Mapping[str, frozenset[str] | None]] = {
-    "neighbour": {"delivered": frozenset({"neighbour", "caretaker"})},
-    "safe_place": {"delivered": frozenset({"safe_place"})},
-    "proxy": {"delivered": frozenset({"mandate_holder"})},
-    "second_presentation": {"delivered": None, "delivery_attempted": None},
-    "hold": {"held": None, "collected": None, "delivery_attempted": frozenset({"office_hold"})},
-    "pickup_point": {"held": None, "collected": None, "delivery_attempted": frozenset({"pickup_point"})},
-    "other_date": {"moved": None},
-}
 Deadline = tuple[datetime, str, str | None]  # when, what, why
-_FATES = {"delivered": "to", "delivery_attempted": "next", "held": None, "collected": None, "returned_to_sender": None}
-_IN_PERSON = ("addressee", "household", "mandate_holder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +160,6 @@ def moment_of(fact: Fact) -> datetime:
 @lru_cache(maxsize=4096)
 def _read(text: str) -> datetime:
     return parse_time(text)
-
-
-def item_told(new: Fact) -> list[Write]:
-    """Tell the requests on an item that it is out, or what became of it: from the decision about the item."""
-    item_id = new.data.get("item_id")
-    what = new.type.removeprefix("item.")
-    if not new.type.startswith("item.") or what not in (*_FATES, "loaded"):
-        return []
-    where = new.data.get(_FATES.get(what) or "")
-    payload = {} if what == "loaded" else {"what": what, **({"where": where} if where else {})}
-    kind = "loaded" if what == "loaded" else "ended"
-    return [Write("request.item_told", (f"item/{item_id}", kind, new.id, new.occurred_at, json.dumps(payload)))]
 
 
 def read(facts: Sequence[Fact]) -> list[Change]:
@@ -321,7 +296,7 @@ class _Walk:
 
     def _cut_off(self, change: Change, now: datetime) -> str | None:
         """Return why it comes too late; None if it is in time."""
-        if self._ended and self._ended.partition(":")[0] in _FINAL:
+        if self._ended and self._ended.partition(":")[0] in FINAL:
             return "already_ended"
         if change.known.cutoff == products.LOADED:
             out = self._loaded_at is not None and now - self._loaded_at < _OUT_FOR
@@ -366,25 +341,25 @@ class _Walk:
     def _end(self, fact: Fact) -> None:
         """Take what became of the item at the door, at the office, or back with the sender."""
         what, where = fact.data["what"], fact.data.get("where")
-        over = self._ended is not None and self._ended.partition(":")[0] in _FINAL
+        over = self._ended is not None and self._ended.partition(":")[0] in FINAL
         if what != "delivery_attempted" or not over:
-            self._ended = _written(what, where)
+            self._ended = written(what, where)
         if what == "held":
             self._loaded_at = None
         for change in self.changes.values():
             if change.lasts or change.state not in OPEN:
                 continue
             waits = change.state in ("requested", "verified")
-            if not waits and _is_done(change, what, where):
+            if not waits and is_done(change.kind, what, where):
                 self._step(change, "apply", fact)
-            elif what != "held" and (not waits or what in _FINAL):
+            elif what != "held" and (not waits or what in FINAL):
                 self._come_to_nothing(change, fact, what, where)
 
     def _come_to_nothing(self, change: Change, fact: Fact, what: str, where: str | None) -> None:
-        instead = _written(what, where)
+        instead = written(what, where)
         if change.state != "seen_by_carrier":
             self._step(change, "miss", fact, reason="unseen", instead=instead)
-        elif what == "delivered" and where in _IN_PERSON:
+        elif what == "delivered" and where in IN_PERSON:
             self._step(change, "expire", fact, reason="not_needed", instead=instead)
         else:
             self._step(change, "refuse", fact, reason="not_done", instead=instead)
@@ -400,17 +375,6 @@ class _Walk:
 def _is_proven(change: Change) -> bool:
     """Tell whether the old address agrees: by the code of the letter or a yes at the door; if in doubt, by two of them."""
     return change.code_ok + len(change.confirmed_by) >= (2 if change.high_risk else 1)
-
-
-def _written(what: str, where: str | None) -> str:
-    return f"{what}:{where}" if where else what
-
-
-def _is_done(change: Change, what: str, where: str | None) -> bool:
-    if what not in _DONE[change.kind]:
-        return False
-    wanted = _DONE[change.kind][what]
-    return wanted is None or where in wanted
 
 
 def _meet(one: Change, other: Change) -> bool:

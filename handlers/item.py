@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from handlers import changes, custody, item_ids, tasks
+from handlers import custody, item_ends, item_ids, tasks
 from handlers.base import Handler
 from handlers.custody import Chain, Handover
 from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Day, Id, Located, Payload, PublicData, Text, Time, parse_time
@@ -174,7 +174,7 @@ class Item(Handler):
         missing = _missing(facts, new, chain)
         warnings = [*_warnings(facts, new, chain), *(["missing_proof"] if missing else [])]
         answer = {"missing": missing} if missing else None
-        told = changes.item_told(new) if new in facts else []
+        told = item_ends.item_told(new) if new in facts else []
         return Tale(said, now_is, timers=timers, writes=told, warnings=warnings, answer=answer)
 
 

@@ -63,7 +63,11 @@ class Sheet(Handler):
         ]
         run_id, version = new.data.get("run_id"), new.data.get("version")
         seen = (run_id, version, new.occurred_at)
-        writes = [Write("task.mark_seen", seen), Write("request.sheet_seen", seen)] if new in facts and new.type == SEEN.name else []
+        writes = (
+            [Write("task.mark_seen", seen), Write("request.sheet_seen", seen)]
+            if new in facts and new.type == SEEN.name
+            else []
+        )
         return Tale(said, {"version": max(first, default=None)}, writes=writes)
 
 

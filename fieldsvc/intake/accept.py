@@ -212,7 +212,7 @@ async def _correction(
     return replace(made, payload=payload, original=fact)
 
 
-def _as_original(original: Original, data: Mapping[str, Any], device: Device | None) -> Mapping[str, Any]:
+def _as_original(original: Original, data: Mapping[str, Any], device: Device | None) -> dict[str, Any]:
     """Complete a replacement as the corrected event was: its own id, run and point where they are left out, whose phone it is."""
     own, event_type = original.handler.own_id(original.subjects[0]), original.event_type
     filled = ("run_id", "delivery_point_id", event_type.own_id)

@@ -104,8 +104,9 @@ async def read(database: Database, proposal_id: str) -> Kept | None:
 
 
 async def claim(database: Database, proposal_id: str) -> bool:
-    """Begin to confirm a proposal; False if somebody has."""
-    async with database.acquire() as connection:
+    """Begin to confirm a proposal; False if somebody has, or has another one of its day since it was made."""
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute(query("cover.lock_day"), proposal_id)
         return await connection.fetchval(query("cover.claim"), proposal_id) is not None
 
 

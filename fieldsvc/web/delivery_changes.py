@@ -23,7 +23,8 @@ async def ask(request: web.Request) -> web.Response:
     desk, key = request.app[DESK], request.headers.get(KEY_HEADER)
     owner = f"delivery-change {asker.kind} {asker.account or asker.source}"
     content = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
-    name = f"{owner} {key} {content.decode()}" if key else None  # customers may share an address: a key alone is nobody's
+    # customers may share an address, so that a key alone is nobody's
+    name = f"{owner} {key} {content.decode()}" if key else None
 
     async def act() -> tuple[int, Mapping[str, Any]]:
         return 201, await desk.ask(read_body(ChangeBody, sent), asker, key=name)

@@ -133,7 +133,12 @@ class Cover:
         kept = await store.read(self.database, proposal_id)
         if kept is None or (site is not None and kept.site != site):
             raise NotFound
-        if kept.confirmed_at is not None or not await store.claim(self.database, proposal_id):
+        if kept.confirmed_at is not None:
+            raise ProposalConfirmed
+        if not await store.claim(self.database, proposal_id):
+            now = await store.read(self.database, proposal_id)
+            if now is not None and now.confirmed_at is None:
+                raise ProposalStale(changed=[{"what": "another_confirmed"}])
             raise ProposalConfirmed
         try:
             every = await store.runs_of(self.database, kept.site, kept.day)

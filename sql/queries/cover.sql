@@ -44,9 +44,18 @@ delete from cover_proposal where day < $1;
 -- Read a proposal.
 select id, site, day, body, marks, confirmed_at from cover_proposal where id = $1;
 
+-- name: lock_day
+-- Let one request at a time confirm proposals of a site's day, until its transaction ends.
+select pg_advisory_xact_lock(hashtextextended(site || ' ' || day, 8112)) from cover_proposal where id = $1;
+
 -- name: claim
--- Let one request confirm a proposal; nothing if it was confirmed.
-update cover_proposal set confirmed_at = now() where id = $1 and confirmed_at is null returning id;
+-- Let one request confirm a proposal; nothing if it was confirmed, or another of its day since it was made.
+update cover_proposal as mine set confirmed_at = clock_timestamp()
+where id = $1 and confirmed_at is null and not exists (
+  select 1 from cover_proposal as other
+  where other.day = mine.day and other.site = mine.site and other.confirmed_at >= mine.made_at
+)
+returning id;
 
 -- name: release
 -- Give a proposal back whose confirmation came to nothing.

@@ -748,6 +748,11 @@ async def test_what_is_read_each_second_is_found_by_its_index(
     database: Database, name: str, values: str, index: str
 ) -> None:
     async with database.acquire() as connection:
+        await connection.execute(
+            "insert into run (id, day, round_id, site, changed_at) select 'run-' || n, current_date, 'T' || n, 'site',"
+            " now() - interval '1 hour' from generate_series(1, 2000) as n"
+        )
+        await connection.execute("analyze run")
         await connection.execute("set enable_seqscan = off")
         await connection.execute(f"prepare each_second as {query(name)}")
         plan = await connection.fetch(f"explain execute each_second {values}")

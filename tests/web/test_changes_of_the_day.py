@@ -112,7 +112,7 @@ def test_a_question_about_the_roster_that_is_wrong_gets_a_typed_answer(morning: 
 def test_a_change_that_is_wrong_gets_a_typed_answer(morning: Morning) -> None:
     run, other = morning.run_id(0), morning.run_id(1)
     cases: list[tuple[str, Any, str]] = [
-        ("reassign", {}, "bad_move"), ("reassign", {"to_carrier": "\x00"}, "bad_move"), ("reassign", [], "bad_request"),
+        ("reassign", {}, "bad_move"), ("reassign", {"to_carrier": "\x00"}, "invalid"), ("reassign", [], "bad_request"),
         ("reassign", {"to_carrier": "Nobody Known"}, "bad_move"), ("split", {"to_run": other}, "bad_move"),
         ("split", {"to_run": other, "task_ids": ["tsk_1"]}, "nothing_to_move"), ("handover", {"to_run": other}, "bad_move"),
         ("split", {"to_run": "run-2026-01-01-T01", "task_ids": ["tsk_1"]}, "not_found"),
