@@ -152,8 +152,12 @@ class Board:
             self.take((), (), [alarm], first_day=self._first_day)
 
     async def _read_early(self) -> list[Raised]:
+        """Read what was shown early; once it is committed it is told again, for a screen that asked for it in between."""
         found = [await alarms.read(self._database, each) for each in sorted(self._early)]
-        self._early -= {each.id for each in found if each is not None}
+        for each in found:
+            if each is not None:
+                self._early.discard(each.id)
+                self._alarms.pop(each.id, None)
         return [replace(each, address=None) for each in found if each is not None]
 
     def close(self) -> None:
@@ -251,8 +255,8 @@ class Board:
         )
 
     def _take_alarms(self, raised: Sequence[Raised]) -> tuple[Alert, ...]:
-        fresh = [each for each in raised if self._alarms.get(each.id) != each]
-        read = {each.id for each in raised}
+        read = {each.id: each for each in raised}
+        fresh = [each for each in read.values() if self._alarms.get(each.id) != each]
         self._alarms |= {each.id: each for each in fresh}
         for each in [old for old in self._alarms.values() if old.state != "open" and old.id not in read]:
             del self._alarms[each.id]

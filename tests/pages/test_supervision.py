@@ -305,7 +305,7 @@ async def test_an_alarm_is_announced_with_its_place_and_taken(page: Open, site: 
     banner = opened.locator("#alarms li")
     await expect(banner).to_have_count(1)
     await expect(banner).to_contain_text("Call for help")
-    (alarm,) = site.service.ask("GET", "/v1/alerts?state=open", headers=site.headers()).json()["alerts"]
+    (alarm,) = site.service.ask("GET", "/v1/alerts?state=open&kind=sos", headers=site.headers()).json()["alerts"]
     assert alarm["address"]
     await expect(banner).to_contain_text(alarm["address"])
     await expect(opened.locator("#announce")).to_contain_text("Alarm")
@@ -315,7 +315,7 @@ async def test_an_alarm_is_announced_with_its_place_and_taken(page: Open, site: 
     await opened.get_by_role("button", name="Acknowledge").click()
     await expect(banner).to_have_count(0)
     await expect(row(opened, first)).not_to_have_attribute("data-state", "alert")
-    open_ones = site.service.ask("GET", "/v1/alerts?state=open", headers=site.headers()).json()["alerts"]
+    open_ones = site.service.ask("GET", "/v1/alerts?state=open&kind=sos", headers=site.headers()).json()["alerts"]
     assert open_ones == []
 
 

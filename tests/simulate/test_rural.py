@@ -14,7 +14,7 @@ DENSE = {  # what the town of seed 1 was before there were rural rounds: install
     "addresses_csv": "6bee4dbf321f",
     "rounds_geojson": "7564213d9c50",
     "roster_csv": "2136a32097f1",
-    "tasks_jsonl": "be27006ee6bb",
+    "tasks_jsonl": "c590d5525bab",
 }
 
 

@@ -43,11 +43,14 @@ function move(state, [id, lon, lat, distance, status], t) {
 }
 
 // Calls for help; the other alerts get their place on the page with its own issue.
+// One that was just heard of may not be in the list yet: it is on screens before it is committed.
+const FRESH_MS = 3000;
 const HELP = new Set(["sos", "accident", "assault", "fall"]);
 
 function takeAlarm(state, alarm) {
   if (!HELP.has(alarm.kind)) return false;
   const known = state.alarms.get(alarm.id);
+  alarm.heard_at = Date.now();
   if (alarm.acknowledged_at) return state.alarms.delete(alarm.id);
   state.alarms.set(alarm.id, { ...known, ...alarm });
   return !known;
@@ -59,7 +62,11 @@ export function takeList(state, runs) {
 }
 
 export function takeAlarms(state, alarms) {
-  state.alarms = new Map(alarms.filter((alarm) => HELP.has(alarm.kind) && !alarm.acknowledged_at).map((alarm) => [alarm.id, alarm]));
+  const open = new Map(alarms.filter((alarm) => HELP.has(alarm.kind) && !alarm.acknowledged_at).map((alarm) => [alarm.id, alarm]));
+  for (const [id, alarm] of state.alarms) {
+    if (!open.has(id) && Date.now() - alarm.heard_at < FRESH_MS) open.set(id, alarm);
+  }
+  state.alarms = open;
 }
 
 // The form in which another tab starts: a snapshot as the server sends it.
