@@ -13,7 +13,7 @@ from typing import Any
 
 from handlers import products
 from handlers.fields import format_time, parse_time
-from handlers.item_ends import FINAL, IN_PERSON, is_done, written
+from handlers.item_ends import FINAL, IN_PERSON, is_done, standing, written
 from handlers.story import Fact
 
 NAME = "delivery_change"
@@ -165,7 +165,8 @@ def _read(text: str) -> datetime:
 def read(facts: Sequence[Fact]) -> list[Change]:
     """Walk the facts of one subject, and return its changes in the order in which they were asked."""
     walk = _Walk()
-    for now, _, fact in sorted(((moment_of(each), each.id, each) for each in facts), key=lambda each: each[:2]):
+    moments = ((moment_of(each), each.id, each) for each in standing(facts))
+    for now, _, fact in sorted(moments, key=lambda each: each[:2]):
         walk.pass_time(now)
         walk.take(fact, now)
         walk.pass_time(now)

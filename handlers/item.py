@@ -174,7 +174,7 @@ class Item(Handler):
         missing = _missing(facts, new, chain)
         warnings = [*_warnings(facts, new, chain), *(["missing_proof"] if missing else [])]
         answer = {"missing": missing} if missing else None
-        told = item_ends.item_told(new) if new in facts else []
+        told = item_ends.item_told(new, stands=new in facts)
         return Tale(said, now_is, timers=timers, writes=told, warnings=warnings, answer=answer)
 
 

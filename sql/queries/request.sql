@@ -29,17 +29,17 @@ on conflict (id) do update set state = excluded.state, step = excluded.step, rea
   sheet_run = coalesce(excluded.sheet_run, request.sheet_run), sheet_version = coalesce(excluded.sheet_version, request.sheet_version);
 
 -- name: item_told
--- Tell the requests on an item what became of it: (subject, loaded or ended, event id, at, payload).
+-- Tell the requests on an item what became of it, or that it did not: (subject, loaded or ended, event id, at, payload).
 with marked as (
-  update task set loaded_at = case when $2 = 'loaded' then $4::timestamptz end
-  where subject = $1 and state = 'planned' and (loaded_at is null) = ($2 = 'loaded')
+  update task set loaded_at = case when $2 = 'loaded' and not $5::text::jsonb ? 'withdrawn' then $4::timestamptz end
+  where subject = $1 and state = 'planned' and (loaded_at is null) = ($2 = 'loaded' and not $5::text::jsonb ? 'withdrawn')
     and ($2 = 'loaded' or $5::text::jsonb ->> 'what' = 'held')
 )
 insert into timer (id, due_at, handler, kind, subject, key, payload)
 select new_uuid7(), $4::timestamptz, 'delivery_change', $2, $1, $3, $5::text::jsonb
 where exists (
   select 1 from request where request.subject = $1 and (request.closed_at is null or request.closed_at > now() - interval '30 days'))
-on conflict (handler, kind, subject, key) do nothing;
+on conflict (handler, kind, subject, key) do update set id = excluded.id, due_at = excluded.due_at, payload = excluded.payload;
 
 -- name: sheet_seen
 -- Tell the requests on a run's sheet that the carrier has it: (run_id, version, at). An older version does not show the newer ones.

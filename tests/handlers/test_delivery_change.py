@@ -3,7 +3,7 @@
 import random
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -348,6 +348,24 @@ def test_what_becomes_of_a_wish_for_an_item(
     story.add("timer.ended", {"what": what, "where": where} if where else {"what": what}, 20, by="server")
     (said,) = story.said(f"delivery_change.{state}")
     assert (said.get("reason"), said.get("instead")) == (reason, None if state == "applied" else ended)
+
+
+def test_an_end_that_is_taken_back_or_corrected_is_the_newest_word_of_its_event(new_story: Any) -> None:
+    story = new_story("delivery_change", ITEM)
+    about = {"request_id": "DC-1", "item_id": "LL456789015FR"}
+    asked = {**about, "kind": "neighbour", "on_sheet": True, "asked_by": "customer"}
+    story.add("delivery_change.requested", asked, by="customer")
+    story.add("timer.seen", about, 10, by="server")
+    first, second = ({"id": UUID(int=number)} for number in (2, 3))
+    end = {"event": "e-1", "what": "delivered", "where": "neighbour"}
+    story.add("timer.ended", end, 20, by="server", **first)
+    assert story.said("delivery_change.applied")
+    story.add("timer.ended", {"event": "e-1", "withdrawn": True}, 20, by="server", **second)
+    assert story.said("delivery_change.applied") == []
+    assert story.body["now"]["requests"] == {"DC-1": "seen_by_carrier"}
+    told = {"event": "e-1", "what": "delivered", "where": "mailbox"}
+    story.add("timer.ended", told, 20, by="server", id=UUID(int=4))
+    assert story.said("delivery_change.refused")[0]["instead"] == "delivered:mailbox"
 
 
 def test_a_day_that_ends_without_the_door_says_so(new_story: Any) -> None:
