@@ -1,4 +1,4 @@
-"""One PostgreSQL for each process of the run, one fresh migrated database for each test that asks for it.
+"""One PostgreSQL for each process of the run, one clean migrated database for each test that asks for it.
 
 Figures that tests measure go to the end of the run, whichever process measured them.
 """
@@ -10,18 +10,15 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import asyncpg
 import pytest
 from hypothesis import settings
 
-from fieldsvc.store.database import Database, migrate, open_database
+from fieldsvc.store.database import Database, open_database
 from fieldsvc.store.embedded import EmbeddedPostgres
 from handlers.registry import Registry, discover
-from sql import migrations
+from tests import databases
 
-_TEMPLATE = "fieldsvc_template"
 FIGURES = pytest.StashKey[list[str]]()
 
 # State machines take the profile's size; `pytest --hypothesis-profile=long` walks more than 100,000 steps of each.
@@ -65,41 +62,19 @@ def postgres_url() -> Iterator[str]:
     server = EmbeddedPostgres(folder, options={"fsync": "off", "synchronous_commit": "off", "max_connections": "300"})
     try:
         url = server.acquire()
-        asyncio.run(_make_template(url))
+        asyncio.run(databases.make_template(url))
         yield url
     finally:
         server.release()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _make_template(url: str) -> None:
-    await _run(url, f"create database {_TEMPLATE}")
-    template = await asyncpg.connect(_on(url, _TEMPLATE))
-    try:
-        assert len(await migrate(template)) == len(migrations())
-    finally:
-        await template.close()
-
-
-async def _run(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _on(url: str, name: str) -> str:
-    return f"{url.rsplit('/', 1)[0]}/{name}"
-
-
 @pytest.fixture
 async def database_url(postgres_url: str) -> AsyncIterator[str]:
     """The URL of a migrated database of this test's own."""
-    name = f"t_{uuid4().hex}"
-    await _run(postgres_url, f"create database {name} template {_TEMPLATE} strategy file_copy")
-    yield _on(postgres_url, name)
-    await _run(postgres_url, f"drop database {name} with (force)")
+    url = await databases.take(postgres_url)
+    yield url
+    await databases.give_back(postgres_url, url)
 
 
 @pytest.fixture

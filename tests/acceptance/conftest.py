@@ -14,7 +14,8 @@ from fieldsvc.platform import Platform
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
-from tests.acceptance.service import Caller, Ear, Service, drop_database, new_database
+from tests.acceptance.service import Caller, Ear, Service
+from tests.databases import drop_database, new_database
 
 EXAMPLE_LAT, EXAMPLE_LON = 48.93781, 2.16091  # of the contract's example event
 SITE, CARRIER = "site-pantin", "Camille Essai"

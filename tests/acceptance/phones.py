@@ -17,7 +17,8 @@ from fieldsvc.journal.quarantine import Quarantine
 from fieldsvc.platform import Platform
 from fieldsvc.work import imports
 from tests.acceptance.conftest import EXAMPLE_LAT, EXAMPLE_LON, SITE, example_round
-from tests.acceptance.service import Answer, Service, drop_database, field_event, new_database, statuses
+from tests.acceptance.service import Answer, Service, field_event, statuses
+from tests.databases import drop_database, new_database
 
 CANARY = "cAnArY5523"
 C = CANARY.encode()

@@ -30,7 +30,6 @@ from fieldsvc.settings import Settings
 from fieldsvc.simulate.subscriber import Subscriber
 from handlers.base import wire_type
 from handlers.fields import format_time
-from tests.conftest import _TEMPLATE, _on, _run
 
 T = TypeVar("T")
 BATCH, ONE, JSON = "application/cloudevents-batch+json", "application/cloudevents+json", "application/json"
@@ -274,17 +273,6 @@ def ago(**spans: float) -> str:
 def fresh(prefix: str = "X") -> str:
     """Make an id that nothing else has."""
     return f"{prefix}-{uuid4().hex[:12].upper()}"
-
-
-def new_database(postgres_url: str) -> str:
-    """Make a migrated database; its URL."""
-    name = f"t_{uuid4().hex}"
-    asyncio.run(_run(postgres_url, f"create database {name} template {_TEMPLATE} strategy file_copy"))
-    return _on(postgres_url, name)
-
-
-def drop_database(postgres_url: str, url: str) -> None:
-    asyncio.run(_run(postgres_url, f"drop database {url.rsplit('/', 1)[1]} with (force)"))
 
 
 def statuses(results: Sequence[Mapping[str, Any]]) -> list[str]:

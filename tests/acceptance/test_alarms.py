@@ -19,7 +19,8 @@ from fieldsvc.store import alarm as alarms
 from fieldsvc.web.reference.bodies import WRITTEN
 from fieldsvc.work import imports
 from tests.acceptance.conftest import CARRIER, EXAMPLE_LAT, EXAMPLE_LON, SITE, example_round
-from tests.acceptance.service import Answer, Caller, Service, ago, drop_database, field_event, fresh, new_database
+from tests.acceptance.service import Answer, Caller, Service, ago, field_event, fresh
+from tests.databases import drop_database, new_database
 from tests.web.json_schema import faults
 
 ELSEWHERE = "site-loin"

@@ -22,18 +22,9 @@ from fieldsvc.work import imports
 from handlers.fields import format_time
 from handlers.story import Actor
 from tests.acceptance.conftest import CARRIER, SITE, example_round
-from tests.acceptance.service import (
-    Answer,
-    Caller,
-    Service,
-    ago,
-    drop_database,
-    field_event,
-    fresh,
-    new_database,
-    statuses,
-)
+from tests.acceptance.service import Answer, Caller, Service, ago, field_event, fresh, statuses
 from tests.acceptance.test_live import Watch
+from tests.databases import drop_database, new_database
 
 Data = dict[str, Any]
 Headers = dict[str, str]

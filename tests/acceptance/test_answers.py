@@ -21,19 +21,8 @@ from fieldsvc.journal.receipts import verify
 from fieldsvc.work.imports import create_site
 from handlers.fields import format_time, parse_time
 from tests.acceptance.conftest import CARRIER, SITE, World
-from tests.acceptance.service import (
-    BATCH,
-    JSON,
-    ONE,
-    Caller,
-    Service,
-    ago,
-    drop_database,
-    field_event,
-    fresh,
-    new_database,
-    statuses,
-)
+from tests.acceptance.service import BATCH, JSON, ONE, Caller, Service, ago, field_event, fresh, statuses
+from tests.databases import drop_database, new_database
 
 MIB = 1_048_576
 

@@ -22,7 +22,8 @@ from fieldsvc.web.live import BOARD, SEATS
 from fieldsvc.work import imports
 from handlers.fields import format_time
 from tests.acceptance.conftest import CARRIER, EXAMPLE_LAT, EXAMPLE_LON, SITE, World, example_round
-from tests.acceptance.service import Caller, Service, ago, drop_database, field_event, fresh, new_database, statuses
+from tests.acceptance.service import Caller, Service, ago, field_event, fresh, statuses
+from tests.databases import drop_database, new_database
 
 BONDY = "site-bondy"
 ROUNDS = ("T07", "T08", "T09")

@@ -24,8 +24,9 @@ from handlers.base import wire_type
 from handlers.fields import format_time
 from handlers.story import Actor
 from tests.acceptance.conftest import CARRIER, SITE, World, example_round
-from tests.acceptance.service import Service, drop_database, field_event, fresh, new_database
+from tests.acceptance.service import Service, field_event, fresh
 from tests.acceptance.test_who_says_what import post_as, session_of
+from tests.databases import drop_database, new_database
 
 Data = dict[str, Any]
 SEEDS = (None, 11)  # None: in order of time

@@ -164,7 +164,7 @@ def test_the_demo_shows_its_screen_and_moves_and_a_second_run_carries_on(
         lines = _demo(environment | {"FIELDSVC_VAR_DIR": str(tmp_path / "var")})
         counts = [line for line in lines if line.startswith("in ")]
         assert counts, lines
-        assert all(line.endswith("order ok") for line in counts), counts
+        assert all(" · order ok" in line for line in counts), counts
         assert any(not line.startswith("in 0 ") for line in counts), (attempt, counts)
     kept = tmp_path / "var" / "demo.json"
     assert kept.stat().st_mode & 0o777 == 0o600

@@ -22,14 +22,8 @@ from fieldsvc.access import accounts
 from fieldsvc.errors import UserMistake
 from fieldsvc.listen import Plan, add_arguments, listen, read_plan
 from fieldsvc.settings import Settings
-from tests.acceptance.service import (
-    Caller,
-    Service,
-    drop_database,
-    field_event,
-    fresh,
-    new_database,
-)
+from tests.acceptance.service import Caller, Service, field_event, fresh
+from tests.databases import drop_database, new_database
 
 PATIENCE_S = 20.0
 KINDS = "object.*"

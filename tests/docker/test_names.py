@@ -9,7 +9,8 @@ from fieldsvc.settings import Settings
 from fieldsvc.web.documents import every_router
 from fieldsvc.web.middlewares import METRICS
 from handlers.registry import discover
-from tests.acceptance.service import Service, drop_database, new_database
+from tests.acceptance.service import Service
+from tests.databases import drop_database, new_database
 from tests.docker.commands import faults_of_command
 from tests.docker.images import faults_of_compose, faults_of_dockerfile, image_of, is_ignored
 from tests.docker.pages import faults_of_page, logged_events

@@ -12,7 +12,8 @@ from fieldsvc.access import accounts, enrolment, tokens
 from fieldsvc.platform import Platform
 from fieldsvc.work import imports
 from tests.acceptance.conftest import example_round
-from tests.acceptance.service import PATIENCE_S, Answer, Caller, Service, drop_database, field_event, new_database
+from tests.acceptance.service import PATIENCE_S, Answer, Caller, Service, field_event
+from tests.databases import drop_database, new_database
 from tests.media.pictures import name_of
 
 SITE, MOST = "site-pantin", 300_000

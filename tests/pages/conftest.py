@@ -12,7 +12,8 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from fieldsvc.simulate.town import Town
 from tests.acceptance.conftest import _load
-from tests.acceptance.service import Service, drop_database, new_database
+from tests.acceptance.service import Service
+from tests.databases import drop_database, new_database
 from tests.pages.browser import DESKTOP, FLAGS, Open, Site, Watch, find_browser
 
 

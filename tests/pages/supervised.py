@@ -17,7 +17,8 @@ from fieldsvc.web.live import SEATS
 from fieldsvc.work import imports
 from handlers.fields import format_time
 from tests.acceptance.conftest import _load
-from tests.acceptance.service import Service, drop_database, field_event, new_database, statuses
+from tests.acceptance.service import Service, field_event, statuses
+from tests.databases import drop_database, new_database
 from tests.pages.browser import Site
 
 EMPTY_SITE = "villeneuve-vide"

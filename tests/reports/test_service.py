@@ -25,7 +25,8 @@ from fieldsvc.reports.kpis import KPIS
 from fieldsvc.store import pilot as pilots
 from fieldsvc.web.kpis import PARAMETERS
 from fieldsvc.work import imports
-from tests.acceptance.service import Answer, Caller, Service, drop_database, field_event, fresh, new_database
+from tests.acceptance.service import Answer, Caller, Service, field_event, fresh
+from tests.databases import drop_database, new_database
 
 SITE, SMALL, QUIET = "site-kpis", "site-lonely", "site-quiet"
 CREW = ("Alex", "Bo", "Cam", "Dom")

@@ -23,7 +23,8 @@ from fieldsvc.simulate.run import Stopped, simulate
 from fieldsvc.simulate.town import Carrier, Town
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
-from tests.acceptance.service import Service, drop_database, new_database
+from tests.acceptance.service import Service
+from tests.databases import drop_database, new_database
 
 APPS = ("cloudevents", "owntracks", "osmand", "traccar")
 SPEED, SHIFT_S = 1000.0, 5 * 3600

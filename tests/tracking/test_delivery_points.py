@@ -20,7 +20,8 @@ from fieldsvc.work import imports
 from fieldsvc.work.rounds import memory_of
 from geo.positions import Plane, distance_m
 from handlers.fields import format_time
-from tests.acceptance.service import Answer, Service, drop_database, field_event, fresh, new_database
+from tests.acceptance.service import Answer, Service, field_event, fresh
+from tests.databases import drop_database, new_database
 from tests.tracking.test_dump import simulated, walk
 
 SITE, ELSEWHERE, ROUND_ID = "site-learns", "site-elsewhere", "L01"

@@ -27,7 +27,8 @@ from fieldsvc.platform import Platform
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
 from handlers.fields import format_time
-from tests.acceptance.service import Service, drop_database, field_event, fresh, new_database
+from tests.acceptance.service import Service, field_event, fresh
+from tests.databases import drop_database, new_database
 
 Place = tuple[float, float]
 _DECIMAL = re.compile(r"(?<![\d.])(?<!\d:)-?\d{1,3}\.\d{4,}")  # and no seconds of a time

@@ -13,7 +13,8 @@ import pytest
 from fieldsvc.access import accounts, enrolment, tokens
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
-from tests.acceptance.service import Answer, Caller, Service, ago, drop_database, field_event, new_database, statuses
+from tests.acceptance.service import Answer, Caller, Service, ago, field_event, statuses
+from tests.databases import drop_database, new_database
 
 SITE = "site-pantin"
 

@@ -13,7 +13,8 @@ from fieldsvc.access import accounts, enrolment, tokens
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
 from handlers.fields import format_time
-from tests.acceptance.service import BATCH, Answer, Caller, Service, drop_database, field_event, fresh, new_database
+from tests.acceptance.service import BATCH, Answer, Caller, Service, field_event, fresh
+from tests.databases import drop_database, new_database
 
 
 @dataclass

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from fieldsvc.access import accounts, enrolment, tokens
 from fieldsvc.work.imports import create_site
-from tests.acceptance.service import Answer, Service, drop_database, new_database
+from tests.acceptance.service import Answer, Service
+from tests.databases import drop_database, new_database
 
 SITE = "site-pantin"
 Headers = dict[str, str]

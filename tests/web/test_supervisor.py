@@ -16,7 +16,8 @@ from fieldsvc.web.supervisor import GEOMETRY
 from fieldsvc.work import imports
 from geo.round_files import read_rounds_geojson
 from handlers.fields import format_time
-from tests.acceptance.service import Answer, Service, drop_database, new_database
+from tests.acceptance.service import Answer, Service
+from tests.databases import drop_database, new_database
 
 RUN = {
     "run_id", "round_id", "name", "site", "mode", "carrier", "state", "state_at", "length_m", "stops", "tasks",
