@@ -8,8 +8,8 @@ from uuid import UUID
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import SecretStr
 
+from fieldsvc.access import audit, audit_heads
 from fieldsvc.errors import NotFound, UserMistake
 from fieldsvc.intake.abouts import Abouts
 from fieldsvc.intake.accept import Caller, Intake, Upload, accept
@@ -21,16 +21,17 @@ from fieldsvc.journal import verify as verifying
 from fieldsvc.journal.quarantine import Entry, Quarantine
 from fieldsvc.journal.submission import Submission
 from fieldsvc.journal.timers import command_of
+from fieldsvc.journal.upkeep import AUDIT_DAYS
 from fieldsvc.platform import Platform
 from fieldsvc.settings import Settings
 from fieldsvc.store import device as devices
 from fieldsvc.store import pilot as pilots
 from fieldsvc.store import site as site_store
-from fieldsvc.web import documents
 from fieldsvc.work import proof_document
 from handlers.story import Actor
 
 SETTLED = frozenset({"accepted", "duplicate"})
+_NOTED = {"show": "shown", "retry": "retried", "discard": "discarded"}
 
 
 def report_of(what: str, found: Any) -> dict[str, Any]:
@@ -68,6 +69,8 @@ async def verify(platform: Platform, what: str, path: Path | None) -> tuple[dict
     """Check the journal, or a file against this store's key; the report and whether all is well."""
     if what == "journal":
         return await verify_journal(platform)
+    if what == "audit":
+        return await verify_audit(platform, path)
     if what == "proof":
         return verify_proof(path, None, platform.vault.public_key)
     return await verify_receipts(platform, path)
@@ -77,6 +80,13 @@ async def verify_journal(platform: Platform) -> tuple[dict[str, Any], bool]:
     """Walk every chain; the report and whether all is well."""
     report = await verifying.verify_journal(platform.database)
     return {"rows": report.rows, "faults": report.faults, "heads": report.heads}, not report.faults
+
+
+async def verify_audit(platform: Platform, path: Path | None) -> tuple[dict[str, Any], bool]:
+    """Check the audit log with its signed links, also those in a file: the one given, else the one that the service writes."""
+    file, oldest = path or audit_heads.heads_file(platform.settings), audit_heads.kept_since(AUDIT_DAYS)
+    report = await audit_heads.check(platform.database, platform.vault, file, oldest=oldest)
+    return dataclasses.asdict(report), not report.faults
 
 
 async def verify_receipts(platform: Platform, path: Path | None) -> tuple[dict[str, Any], bool]:
@@ -127,6 +137,8 @@ async def quarantine(platform: Platform, action: str, entry: str | None, *, sett
     if action == "list":
         return [_described(each) for each in await kept.entries(settled_too=settled_too)]
     found = await kept.read(_entry_id(entry))
+    done = f"quarantine.{_NOTED[action]}"
+    await audit.note(platform.database, audit.Entry(audit.COMMAND_LINE, "operator", done, f"quarantine/{found.id}"))
     if action == "show":
         return [{**_described(found), "body": found.body.decode(errors="replace")}]
     if action == "discard":
@@ -163,29 +175,10 @@ async def _retry(platform: Platform, entry: Entry) -> dict[str, Any]:
 
 def document(name: str, settings: Settings) -> dict[str, Any]:
     """Build the OpenAPI or AsyncAPI document without a database."""
+    from fieldsvc.web import documents  # noqa: PLC0415 - every route, which no other command needs
+
     del settings
     return documents.openapi() if name == "openapi" else documents.asyncapi()
-
-
-def settings_in_force(settings: Settings) -> dict[str, Any]:
-    """Show every setting; a secret only as whether it is set."""
-    shown = {}
-    for name, field in type(settings).model_fields.items():
-        value = getattr(settings, name)
-        secret = "SecretStr" in str(field.annotation)
-        shown[f"FIELDSVC_{name.upper()}"] = value is not None if secret else _plain(value)
-    return shown
-
-
-def described_settings(settings: Settings) -> dict[str, Any]:
-    """Explain every setting."""
-    return {f"FIELDSVC_{name.upper()}": field.description for name, field in type(settings).model_fields.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return True
-    return str(value) if isinstance(value, Path) else value
 
 
 def _described(entry: Entry) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from fieldsvc.access.audit_heads import Heads, heads_file
 from fieldsvc.access.tries import Tries
 from fieldsvc.intake.abouts import Abouts
 from fieldsvc.intake.accept import Intake
@@ -24,6 +25,7 @@ from fieldsvc.metrics import Metrics
 from fieldsvc.notices.sender import Notices
 from fieldsvc.notices.ways import ways_of
 from fieldsvc.platform import Platform
+from fieldsvc.process import ROLES
 from fieldsvc.publishing.dispatcher import Dispatcher
 from fieldsvc.publishing.endpoints import Endpoints
 from fieldsvc.publishing.feed import Feed
@@ -53,20 +55,25 @@ from fieldsvc.web import (
     delivery_changes,
     delivery_points,
     desks,
+    discretion,
     events,
     hazards,
     home,
     ideas,
     kpis,
     live,
+    looks,
     media,
     middlewares,
+    mirror,
     operations,
     people,
     phones,
     phones_page,
     positions,
     proofs,
+    rates,
+    rights,
     roster,
     run_stops,
     runs_work,
@@ -77,7 +84,7 @@ from fieldsvc.web import (
     task_list,
     tasks,
 )
-from fieldsvc.web.auth import ACCESS
+from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.web.pages import files
 from fieldsvc.web.pages.page import for_people
 from fieldsvc.work.address_reports import AddressReports
@@ -91,7 +98,6 @@ from fieldsvc.work.run_changes import RunChanges
 from sql import migrations
 
 log = get_logger()
-ROLES = frozenset({"intake", "publish", "web"})
 DISPATCHER_STOPS_S = 5.0
 Jobs = dict[str, Job]
 
@@ -100,19 +106,35 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
     """Make the app of a process with the given roles; its jobs start and stop with it."""
     settings = platform.settings
     app = web.Application(
-        middlewares=[middlewares.identified, for_people, middlewares.problems],
+        middlewares=[
+            middlewares.identified,
+            for_people,
+            middlewares.problems,
+            rates.rated,
+            middlewares.bounded,
+            middlewares.evened,
+            admitted,
+            looks.noted,
+        ],
         client_max_size=settings.max_body_bytes,
     )
     app.on_response_prepare.append(middlewares.finish)
     metrics = Metrics()
     metrics.watch("fieldsvc_queue_events", "Events waiting for the writer.", lambda: platform.writer.waiting)
     app[ACCESS] = platform.access
+    app[middlewares.ANSWERS_WITHIN_S] = settings.answer_timeout_s, settings.body_timeout_s
+    app[middlewares.REFUSES_AFTER_S] = settings.refuses_after_s
+    if settings.rate_limits:
+        app[rates.RATED] = rates.Rates()
     app[middlewares.EPOCH], app[middlewares.METRICS] = platform.vault.epoch, metrics
-    app[operations.CHECKS] = _checks(platform)
+    app[operations.CHECKS], app[operations.APART] = _checks(platform), settings.operations_port is not None
     app[media.MEDIA] = platform.media
-    app.add_routes([*operations.routes, *catalogue.routes, *media.routes])
+    app[looks.CARRIER_KEY] = platform.vault.derived_key("audit")
+    app.add_routes([*operations.routes, *catalogue.routes, *discretion.routes, *media.routes])
+    app[discretion.MIRROR] = discretion.Mirror(platform.registry)
     app[catalogue.CATALOGUE] = catalogue.Catalogue.of(platform.registry, lambda: app)
     jobs: Jobs = {"tail": platform.tail.run, "upkeep": lambda: _upkeep(platform)}
+    jobs["audit"] = Heads(platform.database, platform.vault, heads_file(settings)).run
     if "intake" in roles:
         _add_intake(app, platform, jobs)
     if "web" in roles:
@@ -122,6 +144,7 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
     if "publish" in roles:
         _add_publishing(app, platform, jobs)
     app.cleanup_ctx.append(lambda _app: running(jobs))
+    rights.bind(app, complete=roles == ROLES)
     return app
 
 
@@ -143,7 +166,7 @@ def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
         placer=platform.placer,
         locator=Locator(tracker.place),
         originals=Originals(platform.database, platform.registry),
-        abouts=Abouts(platform.reader),
+        abouts=Abouts(platform.reader, before={"person.erased": platform.erasing.prepare}),
         points=Points(platform.database),
         most_events=platform.settings.max_batch_events,
     )
@@ -154,6 +177,7 @@ def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     app.add_routes([*events.routes, *positions.routes, *phones.routes, *carrier.routes])
     timers = Timers(platform.database, platform.commands)
     jobs["timers"] = timers.run
+    jobs["erasures"] = platform.erasing.keep_remembering
     jobs["pictures"], jobs["pictures_tidy"] = platform.media.keep_linking, platform.media.keep_tidy
     notices = Notices(
         platform.database,
@@ -207,6 +231,7 @@ def _add_web(app: web.Application, platform: Platform) -> None:
     app[alerts.ALERTS] = alerts.Alerts(platform.database, platform.opener, platform.commands)
     if platform.settings.basemap is not None:
         app[basemap.BASEMAP] = basemap.read_basemap(platform.settings.basemap)
+    app.add_routes(mirror.routes)
     app.add_routes([*supervision_page.routes, *basemap.routes])
     files.every_file()  # read and compressed now, not while the first reader waits
     app.add_routes(
@@ -282,4 +307,8 @@ def _checks(platform: Platform) -> Mapping[str, Callable[[], Awaitable[bool]]]:
     async def queue() -> bool:
         return platform.writer.waiting < platform.settings.queue_events
 
-    return {"database": database, "queue": queue}
+    async def erasures() -> bool:
+        async with asyncio.timeout(5):
+            return await platform.erasures.settled(platform.database)
+
+    return {"database": database, "queue": queue, "erasures": erasures}

@@ -1,4 +1,5 @@
 """The command line. A command's docstring is its help; a user's mistake is one plain line and exit status 2."""
+# ruff: noqa: PLC0415 - a command loads its own rooms when it runs, so that every other starts at once
 
 import argparse
 import asyncio
@@ -6,22 +7,21 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
-from fieldsvc import admin, creating, demo, explain, explain_fix, listen, logs
-from fieldsvc.app import ROLES
-from fieldsvc.bench import suite
-from fieldsvc.commands import Args, command, group, json_option, opened, show
+from fieldsvc import creating, keeping, logs, privacy
+from fieldsvc.arguments import explain_address_arguments, explain_fix_arguments, listen_arguments
+from fieldsvc.bench import BENCHES
+from fieldsvc.commands import Args, command, described_settings, group, json_option, opened, settings_in_force, show
 from fieldsvc.errors import FieldsvcError, UserMistake
-from fieldsvc.platform import Platform
-from fieldsvc.serve import run, serve, stop_event
+from fieldsvc.process import ROLES, run, stop_event
 from fieldsvc.settings import Settings
-from fieldsvc.simulate.apps import APPS
-from fieldsvc.simulate.run import BadInput, load_devices, simulate
-from fieldsvc.work import imports
-from fieldsvc.work.task_import import TaskImport
+from fieldsvc.simulate import APPS
+
+if TYPE_CHECKING:
+    from fieldsvc.platform import Platform
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         settings = _settings(args)
         logs.configure(level=settings.log_level, form=settings.log_format)
         run(args.command(args, settings))
-    except (UserMistake, BadInput) as error:
+    except UserMistake as error:
         _fail(str(error), 2)
     except FieldsvcError as error:
         _fail(str(error), 1)
@@ -52,18 +52,24 @@ def _settings(args: Args) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        names = ", ".join(f"FIELDSVC_{str(fault['loc'][0]).upper()}" for fault in error.errors(include_input=False))
+        faults = error.errors(include_input=False)
+        words = {fault["loc"][0]: f" ({fault['msg']})" if fault["type"] == "secret" else "" for fault in faults}
+        names = ", ".join(f"FIELDSVC_{str(name).upper()}{word}" for name, word in words.items())
         raise UserMistake(f"This setting is not valid: {names}. `fieldsvc config --describe` explains them.") from None
 
 
 async def demo_command(args: Args, settings: Settings) -> None:
     """Run a fictional town: database, service, simulated phones and a subscriber, on one screen."""
+    from fieldsvc import demo
+
     del args
     await demo.run_demo(settings)
 
 
 async def serve_command(args: Args, settings: Settings) -> None:
     """Run the service, or one of its roles."""
+    from fieldsvc.serve import serve
+
     roles = frozenset(args.roles.split(",")) if args.roles else ROLES
     if unknown := roles - ROLES:
         raise UserMistake(f"There is no role {', '.join(sorted(unknown))}: the roles are {', '.join(sorted(ROLES))}.")
@@ -79,6 +85,9 @@ async def migrate_command(args: Args, settings: Settings) -> None:
 
 async def import_command(args: Args, settings: Settings) -> None:
     """Import addresses (BAN, BANO), rounds (GeoJSON, CSV), a roster (CSV) or tasks (JSONL, CSV) from a file."""
+    from fieldsvc import admin
+    from fieldsvc.work import imports
+
     path: Path = args.file
     if not path.is_file():
         raise UserMistake(f"There is no file {path}.")
@@ -96,7 +105,10 @@ async def import_command(args: Args, settings: Settings) -> None:
         print(f"line {row['line_no']}: {row['reason']}", file=sys.stderr)  # noqa: T201 - what the person has to mend
 
 
-async def _import_lines(platform: Platform, args: Args, lines: Any, progress: Any) -> Any:
+async def _import_lines(platform: "Platform", args: Args, lines: Any, progress: Any) -> Any:
+    from fieldsvc.work import imports
+    from fieldsvc.work.task_import import TaskImport
+
     if args.what == "addresses":
         return await imports.import_addresses(platform.database, lines, progress=progress)
     if args.what == "roster":
@@ -111,6 +123,9 @@ async def _import_lines(platform: Platform, args: Args, lines: Any, progress: An
 
 async def layout_command(args: Args, settings: Settings) -> None:
     """Lay walkable rounds of a site over the imported addresses."""
+    from fieldsvc import admin
+    from fieldsvc.work import imports
+
     async with opened(settings) as platform:
         found = await imports.layout_rounds(
             platform.database, site=args.site, count=args.count, zone=settings.zone, mode=args.mode
@@ -120,12 +135,16 @@ async def layout_command(args: Args, settings: Settings) -> None:
 
 async def pilot_command(args: Args, settings: Settings) -> None:
     """Pilot a service at some sites only, end its pilot so that it is everywhere, or list the pilots."""
+    from fieldsvc import admin
+
     async with opened(settings) as platform:
         show(await admin.pilot(platform, args.action, service=args.service, sites=args.sites), as_json=args.json)
 
 
 async def run_command(args: Args, settings: Settings) -> None:
     """Start or end a run for a carrier whose phone cannot say so."""
+    from fieldsvc import admin
+
     async with opened(settings) as platform:
         found = await admin.move_run(platform, args.run, "run.started" if args.action == "start" else "run.ended")
     show(found, as_json=args.json)
@@ -133,28 +152,37 @@ async def run_command(args: Args, settings: Settings) -> None:
 
 async def simulate_command(args: Args, settings: Settings) -> None:
     """Let simulated carriers work against a service."""
+    from fieldsvc.simulate.run import BadInput, load_devices, simulate
+
     del settings
-    found = await simulate(
-        args.target,
-        load_devices(args.devices),
-        stop=stop_event(),
-        carriers=args.carriers,
-        minutes=args.minutes,
-        app=args.app,
-        speed=args.speed,
-        seed=args.seed,
-    )
+    try:
+        found = await simulate(
+            args.target,
+            load_devices(args.devices),
+            stop=stop_event(),
+            carriers=args.carriers,
+            minutes=args.minutes,
+            app=args.app,
+            speed=args.speed,
+            seed=args.seed,
+        )
+    except BadInput as error:
+        raise UserMistake(str(error)) from None
     show({name: getattr(found, name) for name in found.__dataclass_fields__})
 
 
 async def bench_command(args: Args, settings: Settings) -> None:
     """Measure this machine and this version; JSON lines, each speed as a ratio to a limit measured beside it."""
+    from fieldsvc.bench import suite
+
     del settings
     await suite.run(args.what, cycles=args.cycles, full=args.full, show=show)
 
 
 async def verify_command(args: Args, settings: Settings) -> None:
-    """Check the journal's chains, receipts that a phone was given, or a proof of delivery (with --key offline)."""
+    """Check the journal's chains, the audit log, receipts that a phone was given, or a proof of delivery (with --key offline)."""
+    from fieldsvc import admin
+
     if args.what == "proof" and args.key:
         found, good = admin.verify_proof(args.file, args.key)
     else:
@@ -167,6 +195,8 @@ async def verify_command(args: Args, settings: Settings) -> None:
 
 async def quarantine_command(args: Args, settings: Settings) -> None:
     """Look at what could not be taken: list, show, retry, or discard."""
+    from fieldsvc import admin
+
     async with opened(settings) as platform:
         for found in await admin.quarantine(platform, args.action, args.entry, settled_too=args.all):
             show(found)
@@ -174,6 +204,8 @@ async def quarantine_command(args: Args, settings: Settings) -> None:
 
 async def explain_address_command(args: Args, settings: Settings) -> None:
     """Explain how an address is read, which known addresses are like it, and which round would serve it."""
+    from fieldsvc import explain
+
     explain.check(args, settings)
     async with opened(settings) as platform:
         report, words = await explain.explain(args, platform.placer, settings)
@@ -185,6 +217,8 @@ async def explain_address_command(args: Args, settings: Settings) -> None:
 
 async def explain_fix_command(args: Args, settings: Settings) -> None:
     """Explain why a fix is where it is on its round, and draw the round and the run."""
+    from fieldsvc import explain_fix
+
     explain_fix.check(args)
     if args.rounds is not None:
         planned = explain_fix.round_of_file(args)
@@ -198,14 +232,23 @@ async def explain_fix_command(args: Args, settings: Settings) -> None:
         print("\n".join(words))  # noqa: T201 - a command's output
 
 
+async def listen_command(args: Args, settings: Settings) -> None:
+    """Follow a subscriber's events, and forward them, signed, to a receiver of your own."""
+    from fieldsvc import listen
+
+    await listen.listen_and_print(args, settings)
+
+
 async def openapi_command(args: Args, settings: Settings) -> None:
     """Print the OpenAPI or AsyncAPI document."""
+    from fieldsvc import admin
+
     show(await asyncio.to_thread(admin.document, args.name, settings))
 
 
 async def config_command(args: Args, settings: Settings) -> None:
     """Print the settings in force; secrets as true or false."""
-    show(admin.described_settings(settings) if args.describe else admin.settings_in_force(settings))
+    show(described_settings(settings) if args.describe else settings_in_force(settings))
 
 
 @contextmanager
@@ -232,9 +275,11 @@ def _parser() -> argparse.ArgumentParser:
     _import_parser(command(commands, "import", import_command))
     _layout_parser(command(commands, "layout", layout_command))
     creating.add_parsers(commands)
+    keeping.add_parsers(commands)
+    privacy.add_parsers(commands)
     _run_parser(json_option(command(commands, "run", run_command)))
     _simulate_parser(command(commands, "simulate", simulate_command))
-    listen.add_arguments(command(commands, "listen", listen.listen_command))
+    listen_arguments(command(commands, "listen", listen_command))
     _operator_parsers(commands)
     _explain_parsers(commands)
     return parser
@@ -278,13 +323,18 @@ def _simulate_parser(parser: argparse.ArgumentParser) -> None:
 
 def _operator_parsers(commands: Any) -> None:
     bench = command(commands, "bench", bench_command)
-    bench.add_argument("what", choices=(*suite.BENCHES, "all"))
+    bench.add_argument("what", choices=(*BENCHES, "all"))
     bench.add_argument("--cycles", type=int, default=3)
     bench.add_argument("--json", action="store_true", help="the only form there is")
     bench.add_argument("--full", action="store_true", help="longer, for a quieter figure")
     verify = json_option(command(commands, "verify", verify_command))
-    verify.add_argument("what", choices=("journal", "receipts", "proof"))
-    verify.add_argument("file", nargs="?", type=Path, help="receipts: one a line; a proof: JSON or PDF")
+    verify.add_argument("what", choices=("journal", "audit", "receipts", "proof"))
+    verify.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        help="receipts: one a line; a proof: JSON or PDF; audit: a kept copy of the signed links",
+    )
     verify.add_argument("--key", help="proof: the public key, or a file with it; needs no database")
     entries = command(commands, "quarantine", quarantine_command)
     entries.add_argument("action", choices=("list", "show", "retry", "discard"))
@@ -301,5 +351,5 @@ def _operator_parsers(commands: Any) -> None:
 
 def _explain_parsers(commands: Any) -> None:
     why = group(commands, "explain", "Why the service says what it says.")
-    explain.add_arguments(command(why, "address", explain_address_command))
-    explain_fix.add_arguments(command(why, "fix", explain_fix_command))
+    explain_address_arguments(command(why, "address", explain_address_command))
+    explain_fix_arguments(command(why, "fix", explain_fix_command))

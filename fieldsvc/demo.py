@@ -22,7 +22,8 @@ from fieldsvc.access import accounts, enrolment
 from fieldsvc.app import create_app
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.platform import Platform, open_platform
-from fieldsvc.serve import database_url, listening, stop_event
+from fieldsvc.process import database_url, stop_event
+from fieldsvc.serve import listening
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.basemap import basemap
 from fieldsvc.simulate.layout import POSTCODE

@@ -63,6 +63,13 @@ class NotFound(FieldsvcError):
     status = 404
 
 
+class TooSlow(FieldsvcError, TimeoutError):
+    """The body came too slowly; send the whole request again."""
+
+    code = "too_slow"
+    status = 408
+
+
 class Conflict(FieldsvcError):
     """This contradicts what is already there."""
 

@@ -120,18 +120,6 @@ class Explained:
     online: SecondOpinion | None = field(default=None)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument("address", metavar="ADDRESS", help='on one line, as "12 bis rue X, 93140 Bondy"')
-    parser.add_argument(
-        "--citycode", metavar="CODE", help="the commune assumed when the address names none (INSEE code)"
-    )
-    parser.add_argument(
-        "--online", action="store_true", help="ask the online geocoder too: the address leaves this machine"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
 def check(args: argparse.Namespace, settings: Settings) -> None:
     """Find a user's mistake before anything is opened: UserMistake."""
     if not any(each.isalnum() for each in args.address):

@@ -54,29 +54,6 @@ class Explained:
     known: str
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--round", metavar="ROUND", help="the planned round")
-    which.add_argument("--run", metavar="RUN", help="a run of it: run-<date>-<round>")
-    parser.add_argument("--rounds", type=Path, metavar="FILE", help="read the round from GeoJSON or CSV: no database")
-    for name, about in (
-        ("lat", "degrees"),
-        ("lon", "degrees"),
-        ("accuracy", "the phone's 68 %% radius in metres; unknown without it"),
-        ("after", "metres along the round that were known before"),
-        ("speed", "metres a second"),
-        ("heading", "degrees clockwise from north"),
-    ):
-        parser.add_argument(f"--{name}", type=float, help=about)
-    parser.add_argument("--at", metavar="TIME", help="when, as 2026-11-21T09:42:12Z; now without it")
-    parser.add_argument(
-        "--fixes", type=Path, metavar="FILE", help="a whole run: JSON lines of fixes as /v1/positions has"
-    )
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the round and the run")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
 async def planned_round(args: argparse.Namespace, rounds: RoundStore) -> Round:
     """Read the round from the database; UserMistake when there is none."""
     name = _round_id(args)

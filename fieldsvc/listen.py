@@ -45,32 +45,14 @@ class Plan:
     cursor_file: Path | None = None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    parser.add_argument("--target", default="http://127.0.0.1:8080", metavar="URL", help="the service")
-    parser.add_argument("--forward", metavar="URL", help="your receiver; without it events are only printed")
-    parser.add_argument("--types", default="", metavar="A,B", help="type filters as item.*; default: every type")
-    parser.add_argument("--after", metavar="CURSOR", help="a cursor, or oldest; default: from now on")
-    parser.add_argument(
-        "--cursor-file", type=Path, metavar="FILE", help="go on where this file says, and keep it up to date"
-    )
-    parser.add_argument(
-        "--secret", metavar="whsec_…", help="sign with this; default: one made for this time, and printed"
-    )
-    parser.add_argument(
-        "--api-key-file", type=Path, metavar="FILE",
-        help="the key, or JSON that holds it (demo.json); default: FIELDSVC_API_KEY, else it is asked for",
-    )  # fmt: skip
-
-
-async def listen_command(args: argparse.Namespace, settings: Settings) -> None:
-    """Follow a subscriber's events, and forward them, signed, to a receiver of your own."""
+async def listen_and_print(args: argparse.Namespace, settings: Settings) -> None:
+    """Do what was typed; UserMistake."""
     await listen(read_plan(args, settings), say=lambda line: print(line, flush=True))  # noqa: T201 - a command's output
 
 
 def read_plan(args: argparse.Namespace, settings: Settings) -> Plan:
     """Read what was typed; UserMistake."""
-    secret = args.secret or new_secret()
+    secret = _secret(args.secret_file)
     try:
         sign([secret], "evt", timestamp=0, body=b"")
     except ValueError:
@@ -116,6 +98,15 @@ def _key(path: Path | None, settings: Settings) -> str:
     if not key or not all("!" <= letter <= "~" for letter in key):
         raise UserMistake(f"There is no API key in {place}.")
     return key
+
+
+def _secret(path: Path | None) -> str:
+    """Read the signing key of a file, or make one."""
+    if path is None:
+        return new_secret()
+    if not path.is_file():
+        raise UserMistake(f"There is no file {path}.")
+    return path.read_text(errors="replace").strip()
 
 
 def _key_in(text: str) -> str:

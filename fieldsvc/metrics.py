@@ -29,6 +29,15 @@ class Metrics:
         self.fixes = Counter(
             "fieldsvc_fixes", "Fixes of phones by what became of them.", ["outcome"], registry=self.registry
         )
+        self.closed_early = Counter(
+            "fieldsvc_connections_closed_early",
+            "Connections closed by what was too slow, head, body or reply, or because there were too many: full.",
+            ["why"],
+            registry=self.registry,
+        )
+        self.limited = Counter(
+            "fieldsvc_http_limited", "Requests refused by a limit of rate.", ["limit"], registry=self.registry
+        )
         self.live_dropped = Counter(
             "fieldsvc_live_dropped",
             "Live streams that broke off, by why: slow or gone.",

@@ -9,16 +9,20 @@ from datetime import UTC, datetime
 from fieldsvc.access.callers import Access
 from fieldsvc.errors import Unavailable
 from fieldsvc.jobs import ended
+from fieldsvc.journal import health
 from fieldsvc.journal.commands import Commands
+from fieldsvc.journal.erasures import Erasures, settle_restored
 from fieldsvc.journal.reader import Reader, Tail
-from fieldsvc.journal.sealed import Opener, Vault, master_key, open_vault
+from fieldsvc.journal.sealed import Opener, Vault, master_key, open_vault, previous_master_key
 from fieldsvc.journal.upkeep import make_partitions
 from fieldsvc.journal.writer import Writer
 from fieldsvc.logs import get_logger
 from fieldsvc.media.keeping import Media
 from fieldsvc.settings import Settings
 from fieldsvc.store.database import BY_KEY_ONLY, DATABASE_ERRORS, Database, connect, migrate, open_database
+from fieldsvc.work.erasing import Erasing
 from fieldsvc.work.placement import Placer
+from fieldsvc.work.proofs import Proofs
 from fieldsvc.work.rounds import RoundStore
 from fieldsvc.work.runs import Runs
 from fieldsvc.work.sheets import Sheets
@@ -40,6 +44,8 @@ class Platform:
     reader: Reader
     tail: Tail
     opener: Opener
+    erasures: Erasures
+    erasing: Erasing
     media: Media
     commands: Commands
     access: Access
@@ -53,7 +59,7 @@ class Platform:
 @asynccontextmanager
 async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]:
     """Migrate the database, open the keys, and wire the platform with its writer running; close it in the reverse order."""
-    master = master_key(settings)
+    master, previous = master_key(settings), previous_master_key(settings)
     try:
         first = await connect(url, statement_timeout="0")
     except DATABASE_ERRORS as error:
@@ -61,8 +67,11 @@ async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]
     try:
         for name in await migrate(first):
             log.info("database.migrated", version=name)
+        await health.keep_tables(first, health=settings.health_module)
         await make_partitions(first, datetime.now(UTC), keep_tracks_days=settings.keep_tracks_days)
-        vault = await open_vault(first, master)
+        vault = await open_vault(first, master, previous)
+        if await settle_restored(first, _erasures(settings, vault)):
+            vault = await open_vault(first, master, previous)
     finally:
         await first.close()
     database = await open_database(url, size=settings.pool_size)
@@ -77,8 +86,12 @@ async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]
         await database.close()
 
 
+def _erasures(settings: Settings, vault: Vault) -> Erasures:
+    return Erasures(settings.erasures_dir or settings.var_dir / "erasures", vault)
+
+
 def _wire(settings: Settings, url: str, database: Database, vault: Vault) -> Platform:
-    registry = discover()
+    registry = discover(health=settings.health_module)
     reader, opener = Reader(database), Opener(database, vault)
     tail = Tail(reader, lambda: connect(url))
     lock_ms = str(int(settings.lock_timeout_s * 1000))
@@ -92,6 +105,7 @@ def _wire(settings: Settings, url: str, database: Database, vault: Vault) -> Pla
     )
     commands = Commands(writer, vault, registry)
     rounds, placer = RoundStore(database, settings.zone), Placer(database)
+    media, erasures = Media.of(settings, database, vault), _erasures(settings, vault)
     return Platform(
         settings=settings,
         database=database,
@@ -101,7 +115,9 @@ def _wire(settings: Settings, url: str, database: Database, vault: Vault) -> Pla
         reader=reader,
         tail=tail,
         opener=opener,
-        media=Media.of(settings, database, vault),
+        erasures=erasures,
+        erasing=Erasing(database, commands, Proofs(database, vault, media), erasures),
+        media=media,
         commands=commands,
         access=Access(database, settings),
         rounds=rounds,

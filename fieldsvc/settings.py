@@ -1,12 +1,16 @@
 """Settings: the only reader of the environment. Each is `FIELDSVC_<NAME>`."""
 
+import os
 from datetime import time, tzinfo
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fieldsvc.secret_settings import Secrets, usable
 
 DEFAULT_SCHEDULE = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 
@@ -14,7 +18,7 @@ DEFAULT_SCHEDULE = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_40
 class Settings(BaseSettings):
     """What an operator can set, with its default."""
 
-    model_config = SettingsConfigDict(env_prefix="FIELDSVC_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FIELDSVC_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     var_dir: Path = Field(Path("var"), description="Folder of the embedded database, keys and demo files.")
     database_url: SecretStr | None = Field(
@@ -22,6 +26,14 @@ class Settings(BaseSettings):
     )
     master_key: SecretStr | None = Field(
         None, description="32 bytes in base64 that wrap every other key. Unset: made once, in a file of mode 0600."
+    )
+    master_key_previous: SecretStr | None = Field(
+        None, description="The other master key while `fieldsvc keys rotate` is on its way; what it sealed opens too."
+    )
+    erasures_dir: Path | None = Field(
+        None,
+        description="Folder outside the database in which erasures are remembered, to be done again after a restore; the same "
+        "for every process. Unset: `erasures` under `FIELDSVC_VAR_DIR`.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
@@ -33,6 +45,43 @@ class Settings(BaseSettings):
     max_batch_events: int = Field(500, description="Most events in one upload.")
     queue_events: int = Field(20_000, description="Events that may wait for the writer before uploads get 503.")
     queue_events_per_device: int = Field(2_000, description="Events of one device that may wait before it gets 429.")
+    max_connections: int = Field(20_000, ge=1, description="Most connections at once; more get 503.")
+    max_connections_per_address: int = Field(
+        1_000,
+        ge=1,
+        description="Most connections from one address (of IPv6: one /64), but for this machine and the proxies.",
+    )
+    head_timeout_s: float = Field(5.0, gt=0, description="Longest wait for the whole head of a request.")
+    body_stall_s: float = Field(8.0, gt=0, description="Longest wait for the next bytes of a body; then 408.")
+    body_timeout_s: float = Field(
+        300.0, gt=0, description="Longest time for a whole body; a picture goes on where it was cut."
+    )
+    reply_stall_s: float = Field(9.0, gt=0, description="Longest wait for a reader who takes nothing of an answer.")
+    idle_timeout_s: float = Field(75.0, gt=0, description="How long a quiet connection is kept for its next request.")
+    slowest_bytes_per_s: float = Field(
+        1_000.0, gt=0, description="What a body or an answer must move on average, or it counts as standing still."
+    )
+    answer_timeout_s: float = Field(
+        30.0, gt=0, description="Longest work on an answer, then 503; streams, long polls and pictures have their own."
+    )
+    refuses_after_s: float = Field(
+        0.1,
+        ge=0,
+        le=5,
+        description="Least time of a refusal of what is unknown, wrong or another's: all take the same.",
+    )
+    rate_limits: bool = Field(default=True, description="Refuse callers who ask too often, with 429 and Retry-After.")
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+        description="Networks of the proxies whose word about the caller's address is taken, comma-separated.",
+    )
+    operations_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="Port of its own for `/metrics`, which is then on no other; 0 takes a free one.",
+    )
+    operations_host: str = Field("127.0.0.1", description="Address on which the operations port listens.")
     lock_timeout_s: float = Field(5.0, description="Longest wait for a shard; then the batch answers 503.")
     retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
         DEFAULT_SCHEDULE, description="Seconds before each attempt of an event, comma-separated."
@@ -55,6 +104,10 @@ class Settings(BaseSettings):
         pattern=r"^(?:(?:ban|nominatim|photon)(?:@https?://\S+)?|https?://\S+)?$",
         description="A second opinion on addresses, only for `explain address --online`: ban, nominatim, photon, one of these "
         "at an address of your own (photon@https://host), or the URL of an addok. Empty: none.",
+    )
+    health_module: bool = Field(
+        default=True,
+        description="0 runs without the services that hold health data, and without their tables; refused where there is any.",
     )
     smtp_url: SecretStr | None = Field(
         None,
@@ -80,6 +133,11 @@ class Settings(BaseSettings):
         None, description="Access key id for the bucket; unset with the secret: what the machine has (AWS_*, its role)."
     )
     media_secret_key: SecretStr | None = Field(None, description="Secret access key for the bucket.")
+    audit_heads: Path | None = Field(
+        None,
+        description="File for the signed links of the audit log, best on another machine. Unset: `audit-heads.jsonl` under "
+        "`FIELDSVC_VAR_DIR`.",
+    )
     pool_size: int = Field(8, ge=2, description="Database connections of a process beside the writer's.")
     api_key: SecretStr | None = Field(None, description="A subscriber's API key, for `fieldsvc listen` alone.")
 
@@ -87,6 +145,29 @@ class Settings(BaseSettings):
     @classmethod
     def _seconds(cls, value: object) -> object:
         return tuple(float(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read secrets apart, from the environment or from files."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, Secrets(settings_cls, os.environ), env_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _usable(cls, value: object) -> object:
+        return usable(value)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("duty_hours")
     @classmethod

@@ -141,6 +141,18 @@ def split(model: type[BaseModel], data: Mapping[str, Any]) -> dict[FieldClass, d
     return parts
 
 
+def classes(model: type[BaseModel]) -> frozenset[FieldClass]:
+    """Name the classes that a model and the models inside it declare."""
+    found: set[FieldClass] = set()
+    for name in model.model_fields:
+        declared, inner = _declared(model, name)
+        if declared is not None:
+            found.add(declared)
+        elif inner is not None:
+            found |= classes(inner)
+    return frozenset(found)
+
+
 def join(*parts: Mapping[str, Any]) -> dict[str, Any]:
     """Put parts of one payload together again; nested objects are merged."""
     whole: dict[str, Any] = {}

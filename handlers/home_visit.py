@@ -47,6 +47,11 @@ from handlers.story import (
     titled,
 )
 
+NEEDS = (
+    "call_doctor", "call_family", "call_nurse", "cleaning", "company", "heating", "help_at_home", "meals", "other", "paperwork",
+    "phone_repair", "repair", "shopping", "transport", "visit_again",
+)  # fmt: skip
+"""Neutral words for what somebody needs: what is noted of an elderly person is read by her too."""
 Answer = bool | int | float | Note | list[Note]
 OFFICE = CARRIER | {"operator", "server"}
 TYPES: dict[str, tuple[type, ...]] = {"boolean": (bool,), "number": (int, float), "text": (str,), "choices": (list,)}
@@ -63,7 +68,7 @@ class Visited(Visit):
 class Completed(Visited):
     met: Annotated[Literal["person", "relative", "nobody"], PERSONAL]
     answers: Annotated[dict[Id, Answer], HEALTH] = Field(max_length=100)
-    needs: Annotated[list[Note] | None, HEALTH] = Field(default=None, max_length=20)
+    needs: Annotated[list[Note] | None, HEALTH] = Field(default=None, max_length=20, examples=[list(NEEDS)])
     urgent: Annotated[bool | None, HEALTH] = None
     presence: Annotated[Literal["tag", "signature", "code", "location"], PERSONAL]
     signature: Annotated[Text | None, PERSONAL] = None
@@ -373,6 +378,8 @@ def _warnings(facts: Sequence[Fact], new: Fact) -> Iterator[str]:
         yield "mandate_ended"
     if _missing(facts, new):
         yield "incomplete"
+    if set(new.data.get("needs") or ()) - set(NEEDS):
+        yield "words_not_neutral"
 
 
 HANDLER = HomeVisit()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from handlers import corrections, tasks
 from handlers.base import Handler, validated
-from handlers.fields import Payload, PublicData
+from handlers.fields import HEALTH, Payload, PublicData, classes
 from handlers.story import EventType, PublicType
 
 _SHARED = {
@@ -44,8 +44,11 @@ class Registry:
         return handler if handler is not None and handler.takes_tasks else None
 
 
-def discover(*folders: Path) -> Registry:
-    """Load the services of this folder and of further ones. `FaultyHandler` names the file that is malformed or a duplicate."""
+def discover(*folders: Path, health: bool = True) -> Registry:
+    """Load the services of this folder and of further ones. `FaultyHandler` names the file that is malformed or a duplicate.
+
+    Without `health`, services of which any field is classed health do not exist here: their types are unknown.
+    """
     own = Path(__file__).parent
     handlers: dict[str, Handler] = {}
     by_type: dict[str, tuple[Handler, EventType]] = {}
@@ -53,8 +56,16 @@ def discover(*folders: Path) -> Registry:
     for folder in (own, *folders):
         for file in sorted(folder.glob("*.py")):
             if folder != own or file.stem not in _SHARED:
-                _add(_load(file, own=folder == own), file, handlers, by_type, public)
+                handler = _load(file, own=folder == own)
+                if health or not has_health(handler):
+                    _add(handler, file, handlers, by_type, public)
     return Registry(MappingProxyType(handlers), MappingProxyType(by_type), MappingProxyType(public))
+
+
+def has_health(handler: Handler) -> bool:
+    """Tell whether a service says or hears anything classed health."""
+    models = [*(each.payload for each in handler.events), *(each.data for each in handler.publishes)]
+    return any(HEALTH in classes(model) for model in models)
 
 
 def _load(file: Path, *, own: bool) -> Handler:

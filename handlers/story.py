@@ -192,6 +192,13 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestOf:
+    """An argument of a write that is stored as a keyed digest, so that a person is known again and not named."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Run a named query of `sql/` in the same commit."""
 

@@ -4,10 +4,13 @@ Figures that tests measure go to the end of the run, whichever process measured 
 """
 
 import asyncio
+import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from hypothesis import settings
 
 from fieldsvc.store.database import Database, open_database
 from fieldsvc.store.embedded import EmbeddedPostgres
+from geo import Fix, Matcher, Round, Stop
 from handlers.registry import Registry, discover
 from tests import databases
 
@@ -29,6 +33,8 @@ settings.load_profile("quick")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
+    # A shell that runs us in the background ignores Ctrl-C, and every process that a test starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -85,6 +91,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         yield opened
     finally:
         await opened.close()
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The compiled filter, ready: half a minute of compiling for the first process that asks, for which the others wait."""
+    rnd = Round("T01", [(2.48, 48.9), (2.49, 48.9)], [Stop("st-1", 48.9, 2.485)])
+    at = [datetime(2026, 11, 21, 8, tzinfo=UTC) + timedelta(seconds=9 * n) for n in range(9)]
+    with (tmp_path_factory.getbasetemp().parent / "compiling").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        Matcher(rnd, engine="fast").replay([Fix(48.9, 2.481 + n * 1e-4, moment, 8.0) for n, moment in enumerate(at)])
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from fieldsvc.access import tokens
+from fieldsvc.access import audit, tokens
+from fieldsvc.access.audit import COMMAND_LINE, Entry
 from fieldsvc.errors import UserMistake
 from fieldsvc.logs import get_logger
 from fieldsvc.store import account as accounts
@@ -43,6 +44,7 @@ async def create_subscriber(
         account_id, "subscriber", name.strip(), None, sandbox.SITE if is_sandbox else None, None, frozenset(scopes)
     )
     await accounts.create(database, new, api_key_sha256=tokens.digest(api_key))
+    await _done(database, "account.created", account_id)
     get_logger().info("account.created", account=account_id, type="subscriber")
     return {"account_id": account_id, "api_key": api_key}
 
@@ -66,6 +68,7 @@ async def create_person(
     account_id = found.id if found else _new_id()
     if found is None:
         await accounts.create(database, AccountRow(account_id, role, email, email, site, parent, frozenset()))
+        await _done(database, "account.created", account_id, site=site)
         get_logger().info("account.created", account=account_id, type=role)
     return {
         "account_id": account_id,
@@ -86,6 +89,7 @@ async def sign_in_link(database: Database, base_url: str, account_id: str, *, re
     token = tokens.new_token()
     expires_at = None if reusable else datetime.now(UTC) + LINK_LIVES
     await sessions.add_link(database, tokens.digest(token), account_id, reusable=reusable, expires_at=expires_at)
+    await _done(database, "account.link_made", account_id, site=found.site)
     return f"{base_url.rstrip('/')}/sign-in/{token}"
 
 
@@ -102,13 +106,16 @@ async def whose_link(database: Database, token: str, *, loopback: bool) -> Accou
 
 async def sign_in(database: Database, token: str, *, loopback: bool) -> str | None:
     """Use a link and start a session; return the session's secret, or None if the link cannot be used."""
-    if await whose_link(database, token, loopback=loopback) is None:
+    person = await whose_link(database, token, loopback=loopback)
+    if person is None:
         return None
     session = tokens.new_token()
     expires_at = datetime.now(UTC) + SESSION_LIVES
     account_id = await sessions.start(database, tokens.digest(token), tokens.digest(session), expires_at=expires_at)
     if account_id is None:
         return None
+    entry = Entry(account_id, person.kind, "person.signed_in", f"account/{account_id}", site=person.site)
+    await audit.note(database, entry)
     get_logger().info("person.signed_in", account=account_id)
     return session
 
@@ -124,8 +131,14 @@ async def revoke_account(database: Database, account_id: str) -> list[str]:
         raise UserMistake(f"There is no account {account_id}.")
     revoked = await accounts.revoke(database, account_id)
     for each in revoked:
+        await _done(database, "account.revoked", each)
         get_logger().info("account.revoked", account=each)
     return revoked
+
+
+async def _done(database: Database, action: str, account_id: str, *, site: str | None = None) -> None:
+    """Note what the operator did to somebody's rights, which is possible at the command line alone."""
+    await audit.note(database, Entry(COMMAND_LINE, "operator", action, f"account/{account_id}", site=site))
 
 
 async def _check_person(database: Database, role: str, *, email: str, site: str | None, parent: str | None) -> None:

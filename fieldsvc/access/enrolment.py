@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fieldsvc.access import provisioning, tokens
+from fieldsvc.access import audit, provisioning, tokens
+from fieldsvc.access.audit import COMMAND_LINE, Entry
 from fieldsvc.access.errors import BadCode
 from fieldsvc.errors import UserMistake
 from fieldsvc.logs import get_logger
@@ -44,6 +45,7 @@ async def enrol_device(
         token_sha256=tokens.digest(token),
         passphrase=passphrase,
     )
+    await audit.note(database, Entry(COMMAND_LINE, "operator", "device.enrolled", f"device/{device_id}", site=site))
     get_logger().info("device.enrolled", device=device_id, site=site)
     return credentials(base_url, device_id, token=token, passphrase=passphrase)
 
@@ -77,6 +79,8 @@ async def issue_code(
         created_by=created_by,
         expires_at=expires_at,
     )
+    actor, role = (created_by, "supervisor") if created_by else (COMMAND_LINE, "operator")
+    await audit.note(database, Entry(actor, role, "device.code_issued", f"site/{site}", site=site))
     get_logger().info("device.code_issued", site=site)
     return IssuedCode(shown, expires_at)
 
@@ -100,11 +104,14 @@ async def redeem_code(database: Database, base_url: str, code: str) -> dict[str,
         passphrase=passphrase,
     )
     if redeemed is None:
+        await audit.note(database, Entry("unknown", "unknown", "device.code_refused", "enrolment"), soon=True)
         get_logger().warning("device.enrolment_refused", code=BadCode.code)
         raise BadCode
     device_id, offer = redeemed
     if offer.replaces is not None:
         get_logger().info("device.lost", device=offer.replaces)
+    subject = f"device/{device_id}"
+    await audit.note(database, Entry(subject, "carrier", "device.enrolled", subject, site=offer.site))
     get_logger().info("device.enrolled", device=device_id, site=offer.site)
     made = credentials(base_url, device_id, token=token, passphrase=passphrase)
     about = {"carrier": offer.carrier, "site": offer.site, "round": offer.round_id}
@@ -115,6 +122,7 @@ async def revoke_device(database: Database, device_id: str) -> None:
     """Refuse a device from now on. UserMistake if there is none."""
     if not await devices.revoke(database, device_id):
         raise UserMistake(f"There is no device {device_id}.")
+    await audit.note(database, Entry(COMMAND_LINE, "operator", "device.revoked", f"device/{device_id}"))
     get_logger().info("device.revoked", device=device_id)
 
 

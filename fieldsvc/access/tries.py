@@ -1,7 +1,8 @@
 """Who tried too often."""
 
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Tries:
@@ -13,15 +14,26 @@ class Tries:
         self._size = size
         self._clock = clock
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._under_way: Counter[str] = Counter()
 
     def too_many(self, source: str) -> bool:
-        """Tell whether a source must wait."""
-        failures = self._failures.get(source)
-        if not failures:
-            return False
+        """Tell whether a source must wait; tries that are under way count as failed, else a hundred at once were one."""
+        failures = self._failures.get(source) or ()
         while failures and self._clock() - failures[0] >= self._window_s:
             failures.popleft()
-        return len(failures) >= self._most
+        return len(failures) + self._under_way[source] >= self._most
+
+    @contextmanager
+    def under_way(self, *sources: str) -> Iterator[None]:
+        """Count a try of these sources while its outcome is not known."""
+        self._under_way.update(sources)
+        try:
+            yield
+        finally:
+            self._under_way.subtract(sources)
+            for source in sources:
+                if not self._under_way[source]:
+                    del self._under_way[source]
 
     def failed(self, source: str) -> None:
         """Count one failure."""

@@ -11,7 +11,7 @@ import time
 
 from aiohttp import web
 
-from fieldsvc.serve import run, stop_event
+from fieldsvc.process import run, stop_event
 
 NOTED = web.AppKey("NOTED", list[tuple[int, str, float]])
 RECEIVER = web.AppKey("RECEIVER", int)

@@ -15,7 +15,7 @@ import asyncpg
 
 from fieldsvc import logs
 from fieldsvc.platform import Platform, open_platform
-from fieldsvc.serve import database_url
+from fieldsvc.process import database_url
 from fieldsvc.settings import Settings
 
 Kit = TypeVar("Kit")
@@ -58,7 +58,13 @@ async def running(
     with tempfile.TemporaryDirectory(prefix="fieldsvc-bench-") as folder:
         logs.configure(level="error")
         own = Settings(var_dir=Path(folder), database_url=None, master_key=None, timezone=timezone, log_level="error")
-        environment = {"VAR_DIR": folder, "LOG_LEVEL": "error", "TIMEZONE": timezone, **settings}
+        environment = {
+            "VAR_DIR": folder,
+            "LOG_LEVEL": "error",
+            "TIMEZONE": timezone,
+            "RATE_LIMITS": "false",
+            **settings,
+        }
         async with database_url(own) as url:
             async with open_platform(own, url) as platform:
                 kit = await prepare(platform)

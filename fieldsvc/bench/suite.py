@@ -1,9 +1,10 @@
 """The benchmarks by name, for the command line."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
+from importlib import import_module
 from typing import Protocol
 
-from fieldsvc.bench import assignment, cover, eta, geocode, ingest, live, locate, point_memory, publish, which_round
+from fieldsvc.bench import BENCHES, ingest
 from fieldsvc.bench.lines import Show
 
 
@@ -13,24 +14,11 @@ class Bench(Protocol):
     def __call__(self, *, cycles: int, full: bool, show: Show) -> Awaitable[None]: ...
 
 
-BENCHES: Mapping[str, Bench] = {
-    "ingest": ingest.run,
-    "publish": publish.run,
-    "live": live.run,
-    "locate": locate.run,
-    "geocode": geocode.run,
-    "assign": assignment.run,
-    "cover": cover.run,
-    "points": point_memory.run,
-    "rounds": which_round.run,
-    "eta": eta.run,
-}
-
-
 async def run(what: str, *, cycles: int, full: bool, show: Show) -> None:
     """Run one benchmark, or `all` of them one after the other."""
     if what in {"ingest", "all"}:
         ingest.need_baseline()
-    for name, bench in BENCHES.items():
+    for name, module in BENCHES.items():
         if what in {name, "all"}:
+            bench: Bench = import_module(f"fieldsvc.bench.{module}").run
             await bench(cycles=cycles, full=full, show=show)

@@ -1,19 +1,22 @@
-"""Events about an event: what it was about is filled in by the server, for those only who may see it."""
+"""What is looked up before an event is decided: what it is about, filled in by the server; and what has to be done before."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fieldsvc.journal.reader import Reader
 from handlers.story import Actor, EventType, Refused
 
 FILLED = ("about", "about_site", "about_account")
+Before = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 
 class Abouts:
     """Looks up the public events that other events name."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, *, before: Mapping[str, Before] | None = None) -> None:
+        """`before` has, by type, what is done before an event is decided; it may refuse."""
         self._reader = reader
+        self._before = before or {}
 
     async def filled(
         self, event_type: EventType, data: Mapping[str, Any], *, actor: Actor, site: str | None
@@ -22,6 +25,8 @@ class Abouts:
 
         Refused `unknown_event`: there is none of that name, or it is another account's or another site's.
         """
+        if event_type.name in self._before:
+            await self._before[event_type.name](data)
         if event_type.about_event is None:
             return dict(data)
         row = await self._reader.event(data[event_type.about_event])

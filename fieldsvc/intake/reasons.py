@@ -74,6 +74,7 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
         "not_to_addressee": "Registered mail went to somebody who may not take it; a person looks at it.",
         "refuse_at_pick_up": "Goods for the fridge need a qualified box: the pharmacy keeps them.",
         "unexpected_item": "The round does not expect this id; `answer.candidates` names expected ones that are like it.",
+        "words_not_neutral": "A need is none of the neutral words that `/v1/services` lists; it is taken, and the visited person may read it.",
         "wrong_door": "The position is far from the planned door; `located.nearest_stop_id` names a closer stop, if any.",
     }
 )

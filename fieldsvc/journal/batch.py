@@ -280,6 +280,7 @@ class Batch:
         for subject, decision in decisions:
             state = self.harvest.states[(event.handler.name, subject)]
             state.body, state.dirty = decision.new_state, True
+            self.harvest.heard(subject, event.occurred_at)
             head = self.harvest.head(subject)
             seq = head.seq + len(decision.public_events)
             self.harvest.move_head(subject, head.moved(seq=seq, account=decision.account, person=decision.person))

@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from fieldsvc.errors import Conflict, Invalid
+from fieldsvc.faults import faults_of
 from fieldsvc.ids import uuid7
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.journal.submission import Incoming, Result, Submission
@@ -59,9 +60,7 @@ class Commands:
         try:
             clean = validated(payload, orjson.dumps(dict(data)))
         except ValidationError as error:
-            places = ", ".join(
-                ".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False, include_url=False)
-            )
+            places = ", ".join(fault.member for fault in faults_of(payload, error))
             raise Invalid(f"Not valid: {places}.", reason="bad_payload") from None
         try:
             subjects = (subject,) if subject is not None else None

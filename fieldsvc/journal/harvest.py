@@ -13,8 +13,8 @@ import orjson
 from fieldsvc.ids import uuid7
 from fieldsvc.journal import rows
 from fieldsvc.journal.memory import End, Head
-from fieldsvc.journal.sealed import PersonKey, Vault, person_keys
-from handlers.story import Command, DropTimer, Sealed, SetTimer, Write
+from fieldsvc.journal.sealed import Keys, PersonKey, Vault, person_keys
+from handlers.story import Command, DigestOf, DropTimer, Sealed, SetTimer, Write
 from sql import query
 
 StateKey = tuple[str, str]
@@ -47,7 +47,8 @@ class Harvest:
     _dropped: list[tuple[str, str, str]] = field(default_factory=list)
     _writes: list[tuple[str, Write]] = field(default_factory=list)
     _quarantine: list[tuple[Any, ...]] = field(default_factory=list)
-    _keys: dict[str, PersonKey] = field(default_factory=dict)
+    _keys: Keys = field(default_factory=lambda: Keys({}, {}))
+    _heard: dict[str, datetime] = field(default_factory=dict)
 
     def head(self, subject: str) -> Head:
         """Return the head of a subject as it stands in this batch."""
@@ -57,6 +58,10 @@ class Harvest:
         """Set the head of a subject."""
         self.heads[subject] = head
         self._moved.add(subject)
+
+    def heard(self, subject: str, at: datetime) -> None:
+        """Note when something happened of which a subject's story now tells: the oldest of this batch counts."""
+        self._heard[subject] = min(at, self._heard.get(subject, at))
 
     def person(self, subject: str) -> str:
         """Name whose key seals what is about a subject."""
@@ -122,8 +127,11 @@ class Harvest:
         for subject, write in self._writes:
             if any(isinstance(arg, Sealed) for arg in write.args):
                 persons.add(self.person(subject))
+        newest: dict[str, datetime] = {}
+        for draft in self.drafts:
+            newest[draft.person] = max(draft.occurred_at, newest.get(draft.person, draft.occurred_at))
         if persons:
-            self._keys = await person_keys(connection, self.vault, persons)
+            self._keys = await person_keys(connection, self.vault, persons, newest=newest)
 
     async def _insert_events(
         self,
@@ -141,7 +149,8 @@ class Harvest:
                 pos = field_positions[draft.id]
             else:
                 pos = positions[draft.shard] = positions[draft.shard] + 1
-            sealed = list(rows.sealed_parts(draft, self._keys[draft.person], day)) if draft.is_sealed else []
+            key = self._keys.of(draft.person, draft.occurred_at) if draft.is_sealed else None
+            sealed = list(rows.sealed_parts(draft, key, day)) if key is not None else []
             row = rows.event_row(draft, day=day, pos=pos, sealed=sealed, previous=ends[draft.shard].chain)
             ends[draft.shard] = End(day, pos, row[-1])
             event_rows.append(row)
@@ -157,7 +166,7 @@ class Harvest:
             if not state.dirty:
                 continue
             if handler in self.sealing:
-                key = self._keys[self.person(subject)]
+                key = self._key(subject)
                 nonce, body = key.seal(state.body, bound_to=f"{handler}|{subject}")
                 saved.append((handler, subject, key.person, key.key_id, nonce, body, state.version + 1))
             else:
@@ -173,9 +182,16 @@ class Harvest:
         if self._timers:
             await connection.execute(query("timer.set"), *_columns(list(self._timers.values())))
 
+    def _key(self, subject: str) -> PersonKey:
+        return self._keys.of(self.person(subject), self._heard.get(subject))
+
     def _args(self, subject: str, write: Write) -> tuple[Any, ...]:
-        key = self._keys.get(self.person(subject))
-        return tuple(key.seal_blob(arg.value) if key and isinstance(arg, Sealed) else arg for arg in write.args)
+        return tuple(self._arg(subject, arg) for arg in write.args)
+
+    def _arg(self, subject: str, arg: Any) -> Any:
+        if isinstance(arg, Sealed):
+            return self._key(subject).seal_blob(arg.value)
+        return self.vault.person_digest(arg.person) if isinstance(arg, DigestOf) else arg
 
 
 def _columns(records: list[tuple[Any, ...]]) -> list[list[Any]]:

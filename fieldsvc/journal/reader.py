@@ -15,6 +15,7 @@ import asyncpg
 from fieldsvc.journal.submission import SHARDS
 from fieldsvc.logs import get_logger
 from fieldsvc.store.database import DATABASE_ERRORS, Database
+from fieldsvc.store.viewer import Viewer
 from handlers.base import evt_id
 from sql import query
 
@@ -92,15 +93,16 @@ class Reader:
         found = await self._positions("event.oldest")
         return {shard: (position[0], position[1] - 1) if position else START for shard, position in found.items()}
 
-    async def event(self, name: str) -> Row | None:
-        """Find one public event by its id."""
+    async def event(self, name: str, viewer: Viewer | None = None) -> Row | None:
+        """Find one public event by its id; for a `viewer` only one that they may see."""
         parsed = parse_evt_id(name)
         if parsed is None:
             return None
         async with self._database.acquire() as connection:
             known = await connection.fetch(query("event_id.known"), [parsed[0]])
-            if not known:
-                return None
+        if not known:
+            return None
+        async with (self._database.seen_by(viewer) if viewer else self._database).acquire() as connection:
             row = await connection.fetchrow(query("event.public_by_id"), *parsed, known[0]["day"])
         return Row(*row) if row else None
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from fieldsvc.journal.sealed import PersonKey, sealed_place
-from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, FieldClass
+from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, SEALED_CLASSES, FieldClass
 
 EVENT_COLUMNS = (
     "day", "shard", "pos", "id", "part", "kind", "type", "subject", "subject_seq", "account", "site", "run",
@@ -64,7 +64,7 @@ def sealed_parts(draft: Draft, key: PersonKey, day: date) -> Iterator[tuple[Any,
         if name in draft.parts:
             bound_to = sealed_place(draft.id, draft.part, name.value)
             nonce, ciphertext = key.seal(draft.parts[name], bound_to=bound_to)
-            month = day.replace(day=1)
+            month = day.replace(day=1) if name is PERSONAL else day  # the others are kept for days, not for months
             yield name.value, month, draft.id, draft.part, draft.person, key.key_id, nonce, ciphertext
 
 

@@ -1,7 +1,10 @@
 """Keys: a master key outside the database wraps one key a person, and the store's own keys.
 
 Sealing is AES-256-GCM; the additional data binds a ciphertext to its event, its class and its key, so that swapping two of
-them fails. Destroying a person's key erases everything sealed with it, in every copy.
+them fails. Destroying a person's key erases everything sealed with it, in every copy. What is said of an erased person later,
+but happened before, is sealed with a key that nobody keeps.
+
+While the master key is rotated there are two: everything is sealed with the new one, and opened with either.
 """
 
 import base64
@@ -9,8 +12,9 @@ import contextlib
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -57,8 +61,18 @@ class PersonKey:
 class Vault:
     """The store's keys, opened with the master key."""
 
-    def __init__(self, master: bytes, *, epoch: UUID, content_key: bytes, signing: Ed25519PrivateKey) -> None:
+    def __init__(
+        self,
+        master: bytes,
+        *,
+        epoch: UUID,
+        content_key: bytes,
+        signing: Ed25519PrivateKey,
+        previous: bytes | None = None,
+    ) -> None:
+        """`previous` is the other master key while one takes the place of the other."""
         self._master = AESGCM(master)
+        self._previous = AESGCM(previous) if previous is not None else None
         self._content_key = content_key
         self._signing = signing
         self.epoch = epoch
@@ -86,8 +100,26 @@ class Vault:
         return nonce + self._master.encrypt(nonce, value, context.encode())
 
     def open_secret(self, blob: bytes, *, context: str) -> bytes:
-        """Decrypt what `seal_secret` made; InvalidTag for another context."""
-        return self._master.decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], context.encode())
+        """Decrypt what `seal_secret` made, with either master key; InvalidTag for another context."""
+        nonce, sealed, bound_to = blob[:NONCE_BYTES], blob[NONCE_BYTES:], context.encode()
+        try:
+            return self._master.decrypt(nonce, sealed, bound_to)
+        except InvalidTag:
+            if self._previous is None:
+                raise
+            return self._previous.decrypt(nonce, sealed, bound_to)
+
+    def sealed_anew(self, blob: bytes, *, context: str) -> bytes | None:
+        """Seal again what the previous master key sealed; None for what the current one did. InvalidTag if neither did."""
+        try:
+            self._master.decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], context.encode())
+        except InvalidTag:
+            return self.seal_secret(self.open_secret(blob, context=context), context=context)
+        return None
+
+    def person_digest(self, person: str) -> bytes:
+        """Digest who a person is, keyed: it is known again, and names nobody."""
+        return hmac.digest(self._content_key, b"person|" + person.encode(), hashlib.sha256)
 
     def new_person_key(self, person: str) -> tuple[PersonKey, bytes]:
         """Make a key for a person; return it and its wrapped form."""
@@ -148,25 +180,64 @@ def sealed_place(event_id: UUID, part: int, purpose: str) -> str:
     return f"{event_id}|{part}|{purpose}"
 
 
-async def person_keys(connection: asyncpg.Connection, vault: Vault, persons: Iterable[str]) -> dict[str, PersonKey]:
-    """Load the live keys of persons, making those that are missing."""
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys of persons as one transaction needs them; of those who were erased, since when."""
+
+    live: Mapping[str, PersonKey]
+    erased_at: Mapping[str, datetime]
+    _gone: dict[str, PersonKey] = field(default_factory=dict)
+
+    def of(self, person: str, at: datetime | None = None) -> PersonKey:
+        """Return the key for what happened at a moment: before an erasure, one that nobody keeps."""
+        erased_at = self.erased_at.get(person)
+        if person in self.live and (erased_at is None or at is None or at > erased_at):
+            return self.live[person]
+        if person not in self._gone:
+            self._gone[person] = PersonKey(person, uuid4(), AESGCM(os.urandom(KEY_BYTES)))
+        return self._gone[person]
+
+
+async def person_keys(
+    connection: asyncpg.Connection,
+    vault: Vault,
+    persons: Iterable[str],
+    *,
+    newest: Mapping[str, datetime] | None = None,
+) -> Keys:
+    """Load the live keys of persons, making those that are missing.
+
+    An erased person gets a new one only for what happened since: `newest` says when that was, nothing says now.
+    """
     wanted = sorted(set(persons))
-    keys = {
+    rows = await connection.fetch(query("person_key.live"), wanted, [vault.person_digest(each) for each in wanted])
+    erased_at = {row["person"]: row["erased_at"] for row in rows if row["erased_at"] is not None}
+    live = {
         row["person"]: vault.unwrap(row["person"], row["key_id"], row["wrapped"])
-        for row in await connection.fetch(query("person_key.live"), wanted)
+        for row in rows
+        if row["wrapped"] is not None
     }
-    missing = [person for person in wanted if person not in keys]
-    if not missing:
-        return keys
-    made = [vault.new_person_key(person) for person in missing]
-    rows = await connection.fetch(
-        query("person_key.add"), missing, [key.key_id for key, _ in made], [wrapped for _, wrapped in made]
-    )
-    kept = {row["key_id"] for row in rows}
-    keys |= {key.person: key for key, _ in made if key.key_id in kept}
-    if lost := [person for person in missing if person not in keys]:  # another writer made them first
-        for row in await connection.fetch(query("person_key.live"), lost):
-            keys[row["person"]] = vault.unwrap(row["person"], row["key_id"], row["wrapped"])
+    times = newest or {}
+    missing = [
+        person
+        for person in wanted
+        if person not in live and (person not in erased_at or times.get(person, datetime.now(UTC)) > erased_at[person])
+    ]
+    if missing:
+        live |= await _new_keys(connection, vault, missing)
+    return Keys(live, erased_at)
+
+
+async def _new_keys(connection: asyncpg.Connection, vault: Vault, persons: Sequence[str]) -> dict[str, PersonKey]:
+    made = [vault.new_person_key(person) for person in persons]
+    ids, wrapped = [key.key_id for key, _ in made], [wrapped for _, wrapped in made]
+    kept = {row["key_id"] for row in await connection.fetch(query("person_key.add"), list(persons), ids, wrapped)}
+    keys = {key.person: key for key, _ in made if key.key_id in kept}
+    if lost := [person for person in persons if person not in keys]:  # another writer made them first
+        digests = [vault.person_digest(each) for each in lost]
+        for row in await connection.fetch(query("person_key.live"), lost, digests):
+            if row["wrapped"] is not None:
+                keys[row["person"]] = vault.unwrap(row["person"], row["key_id"], row["wrapped"])
     return keys
 
 
@@ -179,10 +250,20 @@ def master_key(settings: Settings) -> bytes:
     return _kept_key(settings.var_dir / "keys" / "master.key")
 
 
-async def open_vault(connection: asyncpg.Connection, master: bytes) -> Vault:
+def previous_master_key(settings: Settings) -> bytes | None:
+    """Return the master key that is being replaced: of the settings, else of the file `keys/master.key.previous`."""
+    if settings.master_key_previous is not None:
+        return _decoded(settings.master_key_previous.get_secret_value(), "FIELDSVC_MASTER_KEY_PREVIOUS")
+    kept = settings.var_dir / "keys" / "master.key.previous"
+    if settings.master_key is not None or settings.database_url is not None or not kept.exists():
+        return None
+    return _decoded(kept.read_text().strip(), "keys/master.key.previous")
+
+
+async def open_vault(connection: asyncpg.Connection, master: bytes, previous: bytes | None = None) -> Vault:
     """Open the store's keys, making them at install. UserMistake if the master key is another store's."""
-    wrapper = Vault(master, epoch=uuid4(), content_key=b"", signing=Ed25519PrivateKey.generate())
     signing = Ed25519PrivateKey.generate()
+    wrapper = Vault(master, epoch=uuid4(), content_key=b"", signing=signing, previous=previous)
     await connection.execute(
         query("store.install"),
         uuid4(),
@@ -196,16 +277,16 @@ async def open_vault(connection: asyncpg.Connection, master: bytes) -> Vault:
         signing = Ed25519PrivateKey.from_private_bytes(wrapper.open_secret(row["signing_key"], context="signing"))
     except InvalidTag as error:
         raise UserMistake("The master key does not open this store: it belongs to another one.") from error
-    return Vault(master, epoch=row["epoch"], content_key=content_key, signing=signing)
+    return Vault(master, epoch=row["epoch"], content_key=content_key, signing=signing, previous=previous)
 
 
-def _decoded(text: str) -> bytes:
+def _decoded(text: str, name: str = "FIELDSVC_MASTER_KEY") -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise UserMistake("FIELDSVC_MASTER_KEY is not base64.") from error
+        raise UserMistake(f"{name} is not base64.") from error
     if len(key) != KEY_BYTES or len(set(key)) < KEY_BYTES // 4:
-        raise UserMistake("FIELDSVC_MASTER_KEY must be 32 random bytes in base64.")
+        raise UserMistake(f"{name} must be 32 random bytes in base64.")
     return key
 
 

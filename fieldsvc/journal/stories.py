@@ -8,6 +8,7 @@ import orjson
 
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.store.database import Database
+from fieldsvc.store.viewer import Viewer
 from handlers import corrections
 from handlers.base import Handler
 from handlers.story import Fact, Said
@@ -31,13 +32,18 @@ class Stories:
         self._database = database
         self._vault = vault
 
-    async def of(self, handler: Handler, subjects: Sequence[str], now: datetime) -> dict[str, Story]:
-        """Tell the stories of subjects; one that is unknown, or was erased, is left out."""
+    async def of(
+        self, handler: Handler, subjects: Sequence[str], now: datetime, *, viewer: Viewer | None = None
+    ) -> dict[str, Story]:
+        """Tell the stories of subjects; one that is unknown, or was erased, is left out, and what a `viewer` may not see."""
         names = list(dict.fromkeys(subjects))
-        async with self._database.acquire() as connection:
-            states = await connection.fetch(query("state.load"), [handler.name] * len(names), names)
+        async with (self._database.seen_by(viewer) if viewer else self._database).acquire() as connection:
             heads = await connection.fetch(query("subject_head.load"), names)
         accounts = {row["subject"]: row["account"] for row in heads}
+        if viewer is not None:
+            names = list(accounts)
+        async with self._database.acquire() as connection:
+            states = await connection.fetch(query("state.load"), [handler.name] * len(names), names)
         found = {}
         for row in states:
             body = orjson.loads(row["body"]) if row["key_id"] is None else None

@@ -10,13 +10,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 
+from fieldsvc.journal import retention
 from fieldsvc.logs import get_logger
+from fieldsvc.store import audit
 from fieldsvc.store.database import DATABASE_ERRORS, Database
 from sql import query
 
 log = get_logger()
 DAYS_AHEAD, MONTHS_AHEAD, EVERY_S = 7, 2, 3_600
 PROGRESS_BACK, PROGRESS_AHEAD, PROGRESS_DAYS = 8, 8, 60
+AUDIT_DAYS = 365  # who looked is kept longer than what they looked at, and leaves by whole months
 END = date(9000, 1, 1)  # the driver makes `infinity` of the last date there is, which no text can be compared with
 
 
@@ -26,6 +29,7 @@ async def make_partitions(connection: asyncpg.Connection, now: datetime, *, keep
     first = today - timedelta(days=1)
     made = await connection.fetchval(query("upkeep.make_days"), first, DAYS_AHEAD + 2)
     made += await connection.fetchval(query("upkeep.make_months"), first, MONTHS_AHEAD + 1)
+    made += await audit.keep_months(connection, first, MONTHS_AHEAD + 1, oldest=today - timedelta(days=AUDIT_DAYS))
     made += await _keep_progress(connection, today)
     return int(made + await _keep_tracks(connection, today, keep_tracks_days))
 
@@ -54,11 +58,17 @@ async def _keep_tracks(connection: asyncpg.Connection, today: date, days: int) -
 
 
 async def keep_up(database: Database, *, keep_tracks_days: int = 0) -> None:
-    """Make and drop partitions every hour until cancelled."""
+    """Make and drop partitions every hour, and once a day let go of everything that is too old, until cancelled."""
+    applied_on = date.min
     while True:
         try:
+            now = datetime.now(UTC)
             async with database.acquire() as connection:
-                made = await make_partitions(connection, datetime.now(UTC), keep_tracks_days=keep_tracks_days)
+                made = await make_partitions(connection, now, keep_tracks_days=keep_tracks_days)
+                if applied_on < now.date():
+                    for table, count in (await retention.apply(connection, now)).items():
+                        log.info("retention.gone", table=table, count=count)
+                    applied_on = now.date()
             if made:
                 log.info("partitions.made", count=made)
         except (*DATABASE_ERRORS, asyncpg.InternalClientError) as error:

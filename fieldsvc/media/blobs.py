@@ -14,6 +14,7 @@ from fieldsvc.errors import Unavailable, UserMistake
 from fieldsvc.settings import Settings
 
 _CHUNK = 1_000
+MOST_BYTES = 64 * 1_048_576  # of what a store may answer: nothing near it is ever put there
 
 
 class Blobs:
@@ -34,9 +35,11 @@ class Blobs:
             raise Unavailable(retry_after_s=2) from error
 
     async def get(self, name: str) -> bytes | None:
-        """Read an object; None if it is not there."""
+        """Read an object; None if it is not there, or is larger than anything that is kept here."""
         try:
             found = await obstore.get_async(self._store, name)
+            if found.meta["size"] > MOST_BYTES:
+                return None
             return bytes(await found.bytes_async())
         except FileNotFoundError:
             return None

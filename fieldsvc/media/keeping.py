@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fieldsvc.errors import FieldsvcError, Invalid, TooLarge
@@ -101,13 +102,17 @@ class Media:
         return HowFar(0, kept, fresh=True)
 
     async def read(self, picture: Picture) -> bytes | None:
-        """Open a picture; None if every person it was kept for was erased, or its object is gone."""
+        """Open a picture; None if every person it was kept for was erased, or its object is gone or is not what was put there."""
         async with self._database.acquire() as connection:
             key = await key_of(connection, self._vault, picture.sha256, sealed_key=picture.sealed_key)
         sealed = await self._blobs.get(picture.object) if key is not None else None
         if key is None or sealed is None:
             return None
-        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], picture.sha256)
+        try:
+            return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], picture.sha256)
+        except (InvalidTag, ValueError):
+            log.warning("media.damaged", device=picture.device)
+            return None
 
     async def find(self, sha256: bytes) -> Picture | None:
         """Find a picture that is kept."""

@@ -17,6 +17,7 @@ from fieldsvc.store.database import Database
 from sql import query
 
 CHUNK = 200
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 TIMER = "media"
 
 
@@ -54,11 +55,13 @@ async def link(database: Database, vault: Vault, sha256: bytes | None = None) ->
         rows = [row for row in rows if opened[row["sha256"]] is not None]
         if not rows:
             return 0
-        keys = await person_keys(connection, vault, [row["person"] for row in rows])
+        # whoever is erased gets no new key for a picture: it is joined, and nobody can open it
+        persons = {row["person"]: LONG_AGO for row in rows}
+        keys = await person_keys(connection, vault, persons, newest=persons)
         links = [
             (row["sha256"], row["event"], row["subject"], row["field"], key.key_id, key.seal_blob(_text(opened, row)))
             for row in rows
-            for key in [keys[row["person"]]]
+            for key in [keys.of(row["person"])]
         ]
         await connection.execute(query("media.link"), *_columns(links))
         await connection.execute(query("media.forget_keys"), list({row["sha256"] for row in rows}))

@@ -19,8 +19,9 @@ from fieldsvc.publishing.webhooks import Sender
 from fieldsvc.settings import Settings
 from fieldsvc.store import attempts, endpoints
 from fieldsvc.store.attempts import Attempt
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from fieldsvc.store.endpoints import Endpoint, Health
+from fieldsvc.store.viewer import SUBSCRIBER, Viewer
 from handlers.base import evt_id, wire_type
 from handlers.fields import format_time
 
@@ -50,7 +51,7 @@ class Endpoints:
         self._check_url(url)
         wanted = checked(types)
         positions = await self._start(start)
-        if len(await endpoints.page(self._database, account, after="", limit=MOST_ENDPOINTS)) == MOST_ENDPOINTS:
+        if len(await endpoints.page(self._seen(account), account, after="", limit=MOST_ENDPOINTS)) == MOST_ENDPOINTS:
             raise Conflict("An account has at most 100 endpoints.")
         secret = new_secret()
         endpoint = Endpoint(f"ep_{uuid7().hex}", account, url, wanted, thin, "active", None, 1, datetime.now(UTC))
@@ -61,18 +62,18 @@ class Endpoints:
 
     async def page(self, account: str, *, after: str, limit: int) -> list[Endpoint]:
         """List endpoints by id."""
-        return await endpoints.page(self._database, account, after=after, limit=limit)
+        return await endpoints.page(self._seen(account), account, after=after, limit=limit)
 
     async def read(self, account: str, endpoint_id: str) -> Endpoint:
         """Return one endpoint."""
-        found = await endpoints.read(self._database, account, endpoint_id)
+        found = await endpoints.read(self._seen(account), account, endpoint_id)
         if found is None:
             raise NotFound
         return found
 
     async def health(self, endpoint: Endpoint) -> Health:
         """Tell how an endpoint is doing."""
-        return await endpoints.health(self._database, endpoint.id)
+        return await endpoints.health(self._seen(endpoint.account), endpoint.id)
 
     async def change(
         self, account: str, endpoint_id: str, *, url: str | None, types: Sequence[str] | None, thin: bool | None
@@ -127,7 +128,10 @@ class Endpoints:
     ) -> list[Attempt]:
         """List attempts, newest first."""
         endpoint = await self.read(account, endpoint_id)
-        return await attempts.page(self._database, endpoint.id, before=before, event_id=event_id, limit=limit)
+        return await attempts.page(self._seen(account), endpoint.id, before=before, event_id=event_id, limit=limit)
+
+    def _seen(self, account: str) -> Seen:
+        return self._database.seen_by(Viewer(SUBSCRIBER, account))
 
     def _check_url(self, url: str) -> None:
         checked_url(url, allow_loopback=self._allow_loopback)

@@ -39,6 +39,7 @@ class LaneLimits:
     span: int = 1000
     waiting: int = 128
     slow_s: float = 2.0
+    body_kept_s: float = 10.0
     least_room: int = 16
     read_rows: int = 256
     backlog_rows: int = 100
@@ -233,6 +234,8 @@ class Lane:
         entry = progress.head(subject)
         if entry is None:
             entry = await _patiently(partial(self._load_head, progress, subject))
+        elif time.monotonic() - entry.rendered_at > self._limits.body_kept_s:  # whoever is in it may be erased by now
+            await _patiently(partial(self._render_anew, entry))
         if not entry.body:
             await self._give_up(progress, subject, event_id=entry.evt_id, reason="retention", attempts=0)
             return
@@ -311,6 +314,11 @@ class Lane:
         record = await lanes.event_at(self._tools.database, parked.shard, parked.head)
         return (await self._entries_of([record], subject))[0]
 
+    async def _render_anew(self, entry: Entry) -> None:
+        record = await lanes.event_at(self._tools.database, entry.shard, entry.position)
+        (fresh,) = await self._entries_of([record], entry.subject)
+        entry.body, entry.rendered_at = fresh.body, fresh.rendered_at
+
     async def _entries_of(self, records: Sequence[Record], subject: str) -> list[Entry]:
         """Render rows; one that retention took leaves an entry without a body."""
         rows = [Row(*record) for record in records if record["type"] is not None]
@@ -322,7 +330,7 @@ class Lane:
         for record in records:
             shard, place = record["shard"], (record["day"], record["pos"])
             name = named.get(place, f"gone-{shard}-{place[0]}-{place[1]}")
-            entries.append(Entry(shard, place, subject, name, bodies.get(place, b"")))
+            entries.append(Entry(shard, place, subject, name, bodies.get(place, b""), rendered_at=time.monotonic()))
         return entries
 
     def _park_what_holds_up(self, progress: Progress) -> None:
@@ -357,7 +365,7 @@ class Lane:
 
 
 def _entry(row: Row, body: bytes) -> Entry:
-    return Entry(row.shard, row.position, row.subject, row.evt_id, body)
+    return Entry(row.shard, row.position, row.subject, row.evt_id, body, rendered_at=time.monotonic())
 
 
 async def _patiently(act: Callable[[], Awaitable[Result]]) -> Result:

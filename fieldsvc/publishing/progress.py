@@ -26,6 +26,7 @@ class Entry:
     evt_id: str
     body: bytes
     done: bool = False
+    rendered_at: float = 0.0  # of the monotonic clock
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fieldsvc.errors import Invalid
+from fieldsvc.faults import faults_of, said
 from handlers import products
 from handlers.delivery_change import KindName
 from handlers.fields import Day, Id, Note, Text
@@ -101,9 +102,7 @@ def read_body(model: type[Body], sent: object) -> Body:
     try:
         return model.model_validate_json(orjson.dumps(sent), strict=True)
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        reasons = [(".".join(map(str, fault["loc"][:3])) or "body", fault["msg"]) for fault in faults]
-        shown = "; ".join(f"{member}: {reason}" for member, reason in reasons[:5])
-        raise BadChange(shown, members=sorted({member for member, _ in reasons})) from None
+        members = sorted({fault.member for fault in faults_of(model, error)})
+        raise BadChange(said(model, error), members=members) from None
     except (orjson.JSONEncodeError, TypeError):
         raise BadChange("The body is a JSON object.") from None

@@ -6,14 +6,17 @@ not exist. The answer to who asks carries a token, derived from the request and 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
+from fieldsvc.access import audit
+from fieldsvc.access.audit import Entry
 from fieldsvc.access.tries import Tries
 from fieldsvc.errors import Conflict, Forbidden, NotFound, TooMany
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Opener, Vault
+from fieldsvc.requests.asker import Asker
 from fieldsvc.requests.body import BadChange, ChangeBody, ConfirmBody, EndBody
 from fieldsvc.requests.knowing import Knowledge, Subject
 from fieldsvc.settings import Settings
@@ -28,7 +31,6 @@ from handlers.delivery_change import STATE_WORDS
 from handlers.fields import format_time
 from handlers.story import Actor
 
-STAFF = frozenset({"adviser", "counter", "supervisor", "operator"})
 _ATTESTS = frozenset({"adviser", "counter"})
 _AT_ONCE_WRONG = ("refused", "too_late")
 _OVER = ("cancelled", "too_late", "refused", "expired", "reversed")
@@ -68,32 +70,6 @@ class NotWaiting(Conflict):
     """This request does not wait for that."""
 
     code = "not_waiting"
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who speaks: `customer` with a token or none, a role of staff, or `carrier` by a device. `source` is where from."""
-
-    kind: str
-    source: str
-    token: str | None = None
-    site: str | None = None
-    account: str | None = None
-    carrier: str | None = None
-
-    @property
-    def is_staff(self) -> bool:
-        """Whether they work for the operator, behind a screen."""
-        return self.kind in STAFF
-
-    @property
-    def actor(self) -> Actor:
-        """Who says it, for the journal; what a device asks through here was looked into, so the server says it."""
-        return Actor("server" if self.kind == "carrier" else self.kind, entered_by=self.account)
-
-    def may_see(self, site: str | None) -> bool:
-        """Tell whether something of a site is theirs."""
-        return self.site is None or self.site == site
 
 
 class Desk:
@@ -146,12 +122,12 @@ class Desk:
         self._check_asked_by(body, asker)
         subject = await self._found(body, asker)
         request_id = self._codes.reference(key)
-        if (made := await store.read(self.database, request_id)) is not None:
+        if (made := await self._read(request_id, asker, shown=True)) is not None:
             return self._answer(made) | {"token": self._codes.token(request_id)}
         await self._refuse_without_trace(body, subject)
         data = await self._data(body, subject, asker, request_id)
         await self._commands.send(f"{NAME}.requested", data, actor=asker.actor, site=subject.site)
-        row = await self._row(request_id)
+        row = await self._row(request_id, asker)
         answer = self._answer(row) | {"token": self._codes.token(request_id)}
         if row.state in _AT_ONCE_WRONG:
             raise (TooLate if row.state == "too_late" else NotPossible)(answer["words"]["en"], **answer)
@@ -178,7 +154,7 @@ class Desk:
                 raise Forbidden("Only the carrier at the door says this.")
             data = {**about, "answer": body.answer, "carrier": asker.carrier}
             await self._commands.send(f"{NAME}.door_checked", data, actor=Actor("device"), site=asker.site)
-            return self._answer(await self._row(request_id))
+            return self._answer(await self._row(request_id, asker))
         if row.state in _OVER:
             raise RequestClosed(state=row.state)
         if row.state != "requested":
@@ -188,7 +164,7 @@ class Desk:
                 raise Forbidden("Only an adviser or the counter says whom they saw.")
             about |= {"identity": body.identity}
             await self._commands.send(f"{NAME}.verified", about, actor=asker.actor)
-            return self._answer(await self._row(request_id))
+            return self._answer(await self._row(request_id, asker))
         return await self._type_code(row, body.code or "", asker)
 
     async def cancel(self, request_id: str, body: EndBody, asker: Asker) -> dict[str, Any]:
@@ -204,20 +180,20 @@ class Desk:
             raise RequestSeen
         name = "reversed" if row.state in ("applied", "frozen") else "cancelled"
         await self._commands.send(f"{NAME}.{name}", about, actor=asker.actor)
-        row = await self._row(request_id)
+        row = await self._row(request_id, asker)
         return self._answer(row) | await self._evidence(row, asker)
 
     async def stop(self, request_id: str, body: EndBody, asker: Asker) -> dict[str, Any]:
         """Stop a request: "this was not me". Whoever holds a notice may, without signing in; a second time changes nothing."""
-        row = await store.read(self.database, request_id)
         stops = self._codes.stops(request_id, body.token or asker.token or "")
+        row = await self._read(request_id, asker, shown=stops)
         if row is None or not (stops or await self._is_theirs(row, asker)):
             self._wrong(asker, request_id)
             raise NotFound
         if row.state not in (*_OVER, "frozen") and not (row.state == "applied" and row.subject.startswith("item/")):
             reason = body.reason if body.reason in ("not_me", "fraud") else "not_me"
             await self._commands.send(f"{NAME}.frozen", self._about(row) | {"reason": reason}, actor=asker.actor)
-            row = await self._row(request_id)
+            row = await self._row(request_id, asker)
         return {"request_id": row.id, "state": row.state, "words": _words(row)}
 
     async def _type_code(self, row: RequestRow, code: str, asker: Asker) -> dict[str, Any]:
@@ -228,9 +204,13 @@ class Desk:
         about = self._about(row) | {"code_hmac": digest}
         result = await self._commands.send(f"{NAME}.verified", about, actor=Actor("customer", entered_by=asker.account))
         told: Mapping[str, Any] = result.answer or {}
-        answer = self._answer(await self._row(row.id))
+        answer = self._answer(await self._row(row.id, asker))
         if not told.get("code_ok"):
             self._wrong(asker, row.id)
+            entry = Entry(
+                asker.account or asker.kind, asker.kind, "delivery_change.code_refused", f"delivery_change/{row.id}"
+            )
+            await audit.note(self.database, entry, soon=True)
             raise WrongCode(tries_left=told.get("tries_left", 0), state=answer["state"])
         return answer
 
@@ -242,18 +222,19 @@ class Desk:
 
     async def _found(self, body: ChangeBody, asker: Asker) -> Subject:
         """Find what it is about, for whoever may ask about it; every other case looks the same."""
+        if asker.kind != "customer":
+            subject = await self._known.subject(body)
+            if subject is None or not asker.may_see(subject.site):
+                raise NotFound
+            return subject
         name = body.item_id or body.delivery_point_id or ""
-        if asker.kind == "customer":
-            self._check_tries(asker, name)
-        subject = await self._known.subject(body)
-        if asker.kind == "customer":
+        with self._trying(asker, name):
+            subject = await self._known.subject(body)
             known = await self._known.postcode(subject) if subject else None
             if subject is None or known is None or body.item_id is None or body.details.postcode != known:
                 self._wrong(asker, name)
                 raise NotFound
-        if subject is None or not asker.may_see(subject.site):
-            raise NotFound
-        return subject
+            return subject
 
     async def _refuse_without_trace(self, body: ChangeBody, subject: Subject) -> None:
         """Refuse what has no story of its own to be refused in: a pouch, and an item against what holds for its address."""
@@ -299,21 +280,26 @@ class Desk:
             return "door"
         return body.identity or ("account" if asker.is_staff else "none")
 
-    async def _row(self, request_id: str) -> RequestRow:
-        row = await store.read(self.database, request_id)
+    async def _read(self, request_id: str, asker: Asker, *, shown: bool) -> RequestRow | None:
+        """Read a request as the asker may see it; `shown`: they have shown that it is theirs."""
+        return await store.read(self.database.seen_by(asker.viewer(request_id if shown else None)), request_id)
+
+    async def _row(self, request_id: str, asker: Asker) -> RequestRow:
+        """Read again what the asker has just done something to."""
+        row = await self._read(request_id, asker, shown=True)
         if row is None:
             raise NotFound
         return row
 
     async def _own(self, request_id: str, asker: Asker) -> RequestRow:
         """Read a request of the caller's; NotFound otherwise, and counted as a wrong guess."""
-        if asker.kind == "customer":
-            self._check_tries(asker, request_id)
-        row = await store.read(self.database, request_id)
-        if row is None or not (await self._is_theirs(row, asker) or self._codes.is_own(request_id, asker.token or "")):
-            self._wrong(asker, request_id)
-            raise NotFound
-        return row
+        holds = self._codes.is_own(request_id, asker.token or "")
+        with self._trying(asker, request_id) if asker.kind == "customer" else nullcontext():
+            row = await self._read(request_id, asker, shown=holds)
+            if row is None or not (holds or await self._is_theirs(row, asker)):
+                self._wrong(asker, request_id)
+                raise NotFound
+            return row
 
     async def _is_theirs(self, row: RequestRow, asker: Asker) -> bool:
         if asker.kind == "customer":
@@ -327,6 +313,11 @@ class Desk:
     def _check_tries(self, asker: Asker, name: str) -> None:
         if self._tries.too_many(f"wrong {asker.source}") or self._tries.too_many(f"about {name}"):
             raise TooMany("Too many wrong tries; wait a while.", retry_after_s=600)
+
+    def _trying(self, asker: Asker, name: str) -> AbstractContextManager[None]:
+        """Begin a try, which counts while its outcome is not known. TooMany after too many wrong ones."""
+        self._check_tries(asker, name)
+        return self._tries.under_way(f"wrong {asker.source}", f"about {name}")
 
     def _wrong(self, asker: Asker, name: str) -> None:
         if not asker.is_staff:

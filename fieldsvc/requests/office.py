@@ -89,7 +89,7 @@ class Office:
             details = await self._details(row)
             to = {"delivery_point_id": point, "addressee": ", ".join(details.get("names") or ())}
             lang = (details.get("contact") or {}).get("lang", "fr")
-            sealed = await self._sealed(row.subject, {"to": to, "params": words})
+            sealed = await self._sealed(row.subject, {"to": to, "params": words}, row.asked_at)
             await notices.queue(
                 self._database, key, "delivery_change_code", way="postal", lang=lang, due_at=None, sealed=sealed
             )
@@ -131,7 +131,7 @@ class Office:
         if not ways:
             return
         digest = self._codes.contact(" ".join(ways.values()))
-        sealed = await self._sealed(row.subject, {**ways, "lang": contact.get("lang", "fr")})
+        sealed = await self._sealed(row.subject, {**ways, "lang": contact.get("lang", "fr")}, row.state_at)
         point = row.subject.partition("/")[2]
         await store.keep_contact(self._database, point, digest, sealed=sealed, verified_at=row.state_at)
 
@@ -139,7 +139,7 @@ class Office:
         opened = (await self._opener.open_blobs([row.sealed]))[0]
         return dict(opened.get("details") or {}) if isinstance(opened, dict) else {}
 
-    async def _sealed(self, person: str, value: Any) -> bytes:
+    async def _sealed(self, person: str, value: Any, at: datetime) -> bytes:
         async with self._database.acquire() as connection:
-            key = (await person_keys(connection, self._vault, [person]))[person]
-        return key.seal_blob(value)
+            keys = await person_keys(connection, self._vault, [person], newest={person: at})
+        return keys.of(person, at).seal_blob(value)

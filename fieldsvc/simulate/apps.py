@@ -20,7 +20,6 @@ from nacl.secret import SecretBox
 
 from fieldsvc.simulate.gps import Fix
 
-APPS = ("cloudevents", "owntracks", "osmand", "traccar")
 KNOTS_PER_MPS = 1.943844
 JSON = "application/json"
 STATUS_EVERY, BEACON_EVERY, HEARTBEAT_EVERY = 40, 25, 30

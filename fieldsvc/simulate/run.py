@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from fieldsvc.simulate.apps import APPS, Credentials, app_of
+from fieldsvc.simulate import APPS
+from fieldsvc.simulate.apps import Credentials, app_of
 from fieldsvc.simulate.clock import ReplayClock, shift_start
 from fieldsvc.simulate.handset import Desk, Handset, Manners, Pace
 from fieldsvc.simulate.ids import seeded

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import asyncpg
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 
@@ -45,9 +45,9 @@ async def states(database: Database, points: Sequence[str]) -> dict[str, str]:
 
 
 async def page(
-    database: Database, site: str | None, *, only_open: bool, after: tuple[datetime, str], limit: int
+    seen: Seen, site: str | None, *, only_open: bool, after: tuple[datetime, str], limit: int
 ) -> list[CaseRow]:
     """List cases, oldest first, from behind `(opened_at, delivery_point_id)` on."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("access_case.page"), site, only_open, *after, limit)
     return [case_of(row) for row in rows]

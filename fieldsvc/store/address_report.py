@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from uuid import UUID
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Seen
 from sql import query
 
 
@@ -30,16 +30,16 @@ _FIELDS = tuple(field.name for field in fields(ReportRow))
 
 
 async def page(
-    database: Database, site: str | None, state: str | None, *, after: tuple[datetime, UUID], limit: int
+    seen: Seen, site: str | None, state: str | None, *, after: tuple[datetime, UUID], limit: int
 ) -> list[ReportRow]:
     """Page through reports, the oldest first."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("address_report.page"), site, state, *after, limit)
     return [ReportRow(*(row[name] for name in _FIELDS)) for row in rows]
 
 
-async def read(database: Database, report_id: UUID) -> ReportRow | None:
+async def read(seen: Seen, report_id: UUID) -> ReportRow | None:
     """Read one report."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         row = await connection.fetchrow(query("address_report.read"), report_id)
     return ReportRow(*(row[name] for name in _FIELDS)) if row else None

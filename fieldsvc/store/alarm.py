@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 
@@ -79,9 +79,9 @@ class OwnAlarm:
     name: str | None
 
 
-async def of_carrier(database: Database, site: str, carrier: str, *, limit: int) -> list[OwnAlarm]:
+async def of_carrier(seen: Seen, site: str, carrier: str, *, limit: int) -> list[OwnAlarm]:
     """List a carrier's newest alarms."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         return [OwnAlarm(*row) for row in await connection.fetch(query("alarm.of_carrier"), site, carrier, limit)]
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 TIMED_TASK = "timed task"
@@ -65,17 +65,17 @@ class Wanted:
 _COLUMNS = tuple("type" if field.name == "kind" else field.name for field in fields(Alert))
 
 
-async def page(database: Database, wanted: Wanted, *, before: tuple[datetime, str], limit: int) -> list[Alert]:
+async def page(seen: Seen, wanted: Wanted, *, before: tuple[datetime, str], limit: int) -> list[Alert]:
     """List alarms and alerts, newest first, from behind `(raised_at, id)` on."""
     asked = wanted.site, wanted.state, wanted.kind, wanted.level, wanted.run
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("alert.page"), *asked, *before, limit)
     return [_alert(row) for row in rows]
 
 
-async def read(database: Database, alert_id: str) -> Alert | None:
+async def read(seen: Seen, alert_id: str) -> Alert | None:
     """Read one alarm or alert."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         row = await connection.fetchrow(query("alert.read"), alert_id)
     return _alert(row) if row is not None else None
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 DAYS_AHEAD, DAYS_KEPT = 8, 30
@@ -32,10 +32,10 @@ async def add(database: Database, attempts: Sequence[Attempt]) -> None:
 
 
 async def page(
-    database: Database, endpoint: str, *, before: tuple[datetime, str, int], event_id: str | None, limit: int
+    seen: Seen, endpoint: str, *, before: tuple[datetime, str, int], event_id: str | None, limit: int
 ) -> list[Attempt]:
     """List attempts, newest first, behind a place in that list; perhaps of one event only."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("attempt.page"), endpoint, *before, event_id, limit)
     return [Attempt(endpoint, *row) for row in rows]
 

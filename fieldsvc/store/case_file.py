@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Seen
 from sql import query
 
 
@@ -32,15 +32,15 @@ class Wanted:
     kind: str | None
 
 
-async def read(database: Database, case_id: str) -> CaseRow | None:
+async def read(seen: Seen, case_id: str) -> CaseRow | None:
     """Read one case."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         row = await connection.fetchrow(query("case_file.read"), case_id)
     return CaseRow(*row) if row else None
 
 
-async def page(database: Database, wanted: Wanted, *, before: tuple[datetime, str], limit: int) -> list[CaseRow]:
+async def page(seen: Seen, wanted: Wanted, *, before: tuple[datetime, str], limit: int) -> list[CaseRow]:
     """List cases, newest first, before `(opened_at, id)`."""
     args = wanted.site, wanted.state, wanted.kind, *before, limit
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         return [CaseRow(*row) for row in await connection.fetch(query("case_file.page"), *args)]

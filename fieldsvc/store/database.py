@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 import asyncpg
 
+from fieldsvc.errors import UserMistake
+from fieldsvc.store.viewer import Viewer
 from sql import migrations
 
 ACQUIRE_TIMEOUT_S, CLOSES_WITHIN_S = 10.0, 5.0
@@ -26,6 +30,13 @@ BY_KEY_ONLY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergej
 _MIGRATION_LOCK = 7_118_025_001
 
 
+class Source(Protocol):
+    """What queries that only read are asked of: the database itself, or what a viewer may see of it."""
+
+    def acquire(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
+        """Borrow a connection."""
+
+
 class Database:
     """A pool whose `acquire` never waits for ever."""
 
@@ -39,6 +50,23 @@ class Database:
         async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
             yield connection  # type: ignore[misc]  # the proxy has the connection's methods
 
+    @asynccontextmanager
+    async def reading(self, viewer: Viewer) -> AsyncIterator[asyncpg.Connection]:
+        """Borrow a connection that sees what a viewer may see, in one read-only transaction.
+
+        Whatever ends the block, the transaction takes role and settings with it; nobody else can be given them.
+        """
+        async with self.acquire() as connection:
+            try:
+                await connection.execute(viewer.opening)
+                yield connection
+            finally:
+                await connection.execute("rollback")
+
+    def seen_by(self, viewer: Viewer) -> "Seen":
+        """Return what a viewer may see of this database, for the queries that outsiders ask."""
+        return Seen(self, viewer)
+
     async def close(self) -> None:
         """Close every connection; one that is still in use after five seconds is cut."""
         try:
@@ -46,6 +74,18 @@ class Database:
                 await self.pool.close()
         except TimeoutError:
             self.pool.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A database as one viewer sees it."""
+
+    database: Database
+    viewer: Viewer
+
+    def acquire(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
+        """Borrow a connection that sees what the viewer may see, for a moment: nothing else is awaited meanwhile."""
+        return self.database.reading(self.viewer)
 
 
 def is_unreachable(error: Exception) -> bool:
@@ -67,7 +107,10 @@ async def connect(url: str, **settings: str) -> asyncpg.Connection:
 
 
 async def migrate(connection: asyncpg.Connection) -> list[str]:
-    """Apply the migrations that are missing, one transaction each; return their names. Two at once wait for each other."""
+    """Apply the migrations that are missing, one transaction each; return their names. Two at once wait for each other.
+
+    UserMistake where this user may not do what one of them does, or does not own the tables.
+    """
     applied = []
     await connection.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
     try:
@@ -81,6 +124,10 @@ async def migrate(connection: asyncpg.Connection) -> list[str]:
                     await connection.execute(step.text)
                     await connection.execute("insert into migration values ($1, $2, now())", step.number, step.name)
                 applied.append(step.name)
+        if await connection.fetchval("select row_security_active('task')"):
+            raise UserMistake("The database user of the service must own its tables, or belong to the role that does.")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise UserMistake(f"The database is not ready: {error.args[0]}") from None
     finally:
         await connection.execute("select pg_advisory_unlock($1)", _MIGRATION_LOCK)
     return applied

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 KEYS_KEPT = 5
@@ -69,22 +69,22 @@ async def create(
         await connection.execute(query("lane.add"), endpoint.id)
 
 
-async def page(database: Database, account: str, *, after: str, limit: int) -> list[Endpoint]:
+async def page(seen: Seen, account: str, *, after: str, limit: int) -> list[Endpoint]:
     """List an account's endpoints by id."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         return [Endpoint(*row) for row in await connection.fetch(query("endpoint.page"), account, after, limit)]
 
 
-async def read(database: Database, account: str, endpoint_id: str) -> Endpoint | None:
+async def read(seen: Seen, account: str, endpoint_id: str) -> Endpoint | None:
     """Find one endpoint of an account."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         row = await connection.fetchrow(query("endpoint.read"), account, endpoint_id)
     return Endpoint(*row) if row else None
 
 
-async def health(database: Database, endpoint_id: str) -> Health:
+async def health(seen: Seen, endpoint_id: str) -> Health:
     """Tell how an endpoint is doing."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         row = await connection.fetchrow(query("lane.health"), endpoint_id)
     return Health(*row) if row else Health(None, None, None, 0, 0)
 

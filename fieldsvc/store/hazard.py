@@ -5,7 +5,7 @@ from datetime import datetime
 
 import asyncpg
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Seen
 from sql import query
 
 
@@ -34,9 +34,9 @@ def hazard_of(row: asyncpg.Record) -> HazardRow:
 
 
 async def page(
-    database: Database, site: str | None, *, only_live: bool, before: tuple[datetime, str], limit: int
+    seen: Seen, site: str | None, *, only_live: bool, before: tuple[datetime, str], limit: int
 ) -> list[HazardRow]:
     """List hazards, newest first, from behind `(reported_at, id)` on."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("hazard.page"), site, only_live, *before, limit)
     return [hazard_of(row) for row in rows]

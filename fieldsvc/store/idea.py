@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Seen
 from sql import query
 
 
@@ -21,9 +21,9 @@ class IdeaRow:
 
 
 async def page(
-    database: Database, *, site: str | None, status: str | None, before: tuple[datetime, str], limit: int
+    seen: Seen, *, site: str | None, status: str | None, before: tuple[datetime, str], limit: int
 ) -> list[IdeaRow]:
     """List ideas of a site or all, in a status or any, newest first, before `(submitted_at, id)`."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("idea.page"), site, status, *before, limit)
     return [IdeaRow(*row) for row in rows]

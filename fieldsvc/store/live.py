@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Source
 from geo.rounds import Round, Stop
 from sql import query
 
@@ -135,9 +135,9 @@ async def runs_of_day(database: Database, day: date, *, site: str | None, after:
     ]
 
 
-async def run(database: Database, run_id: str, *, site: str | None) -> PastRun | None:
+async def run(source: Source, run_id: str, *, site: str | None) -> PastRun | None:
     """Read one run of a site, or of any."""
-    async with database.acquire() as connection:
+    async with source.acquire() as connection:
         row = await connection.fetchrow(query("live.run"), run_id, site)
     if row is None:
         return None

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 Position = tuple[date, int]
@@ -162,7 +162,7 @@ async def forget_subjects(database: Database, before: date) -> None:
 
 
 async def cells(
-    database: Database,
+    seen: Seen,
     account: str,
     months: tuple[date, date],
     *,
@@ -171,6 +171,6 @@ async def cells(
     limit: int,
 ) -> list[tuple[Any, ...]]:
     """Read cells as (month, service, site, kpi, numerator, denominator, strength), in order; `months` are first and last."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("report.cells"), account, *months, site, service, limit)
     return [tuple(row) for row in rows]

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 
@@ -120,9 +120,9 @@ _ROW, _SHEET, _CONTACT, _DIVERTED = (
 )
 
 
-async def read(database: Database, request_id: str) -> RequestRow | None:
+async def read(seen: Seen, request_id: str) -> RequestRow | None:
     """Read one request."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         row = await connection.fetchrow(query("request.read"), request_id)
     return RequestRow(*(row[name] for name in _ROW)) if row else None
 

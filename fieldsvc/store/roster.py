@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, time
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen, Source
 from fieldsvc.store.device import Device
 from sql import query
 
@@ -96,31 +96,31 @@ def _columns(records: Sequence[tuple[object, ...]], width: int) -> list[list[obj
 
 
 async def page(
-    database: Database, site: str | None, days: tuple[date, date], *, after: tuple[date, str], limit: int
+    seen: Seen, site: str | None, days: tuple[date, date], *, after: tuple[date, str], limit: int
 ) -> list[Shown]:
     """Page through the roster of a site, or of all, from a day to another, by day and round."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("roster.page"), site, *days, *after, limit)
     return [Shown(*(row[name] for name in _SHOWN)) for row in rows]
 
 
-async def carriers(database: Database, site: str | None, since: date) -> list[KnownCarrier]:
+async def carriers(source: Source, site: str | None, since: date) -> list[KnownCarrier]:
     """List the carriers that a site, or any, knows: from its own list, its phones, and its rosters from a day on."""
-    async with database.acquire() as connection:
+    async with source.acquire() as connection:
         rows = await connection.fetch(query("roster.carriers"), site, since)
     return [KnownCarrier(row["site"], row["carrier"], row["qualifications"]) for row in rows]
 
 
-async def absences(database: Database, site: str | None, days: tuple[date, date]) -> list[Absence]:
+async def absences(source: Source, site: str | None, days: tuple[date, date]) -> list[Absence]:
     """List who is away from a day to another."""
-    async with database.acquire() as connection:
+    async with source.acquire() as connection:
         rows = await connection.fetch(query("roster.absences"), site, *days)
     return [Absence(row["day"], row["site"], row["carrier"], row["kind"]) for row in rows]
 
 
-async def usual_start(database: Database, site: str) -> time | None:
+async def usual_start(seen: Seen, site: str) -> time | None:
     """Read the local time at which the runs of a site usually start."""
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         found: time | None = await connection.fetchval(query("roster.usual_start"), site)
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from uuid import UUID
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen, Source
 from sql import query
 
 
@@ -68,9 +68,9 @@ class HeldKey:
 _FIELDS = tuple(field.name for field in fields(TaskRow))
 
 
-async def read(database: Database, task_id: str) -> TaskRow | None:
+async def read(source: Source, task_id: str) -> TaskRow | None:
     """Read one task."""
-    async with database.acquire() as connection:
+    async with source.acquire() as connection:
         row = await connection.fetchrow(query("task.read"), task_id)
     return TaskRow(*(row[name] for name in _FIELDS)) if row else None
 
@@ -89,10 +89,10 @@ async def of_run(database: Database, day: date, round_id: str) -> list[TaskRow]:
     return [TaskRow(*(row[name] for name in _FIELDS)) for row in rows]
 
 
-async def page(database: Database, wanted: Wanted, *, after: tuple[date, str], limit: int) -> list[TaskRow]:
+async def page(seen: Seen, wanted: Wanted, *, after: tuple[date, str], limit: int) -> list[TaskRow]:
     """Page through tasks, the newest day first."""
     named = (wanted.account, wanted.site, wanted.on, wanted.state, wanted.service)
-    async with database.acquire() as connection:
+    async with seen.acquire() as connection:
         rows = await connection.fetch(query("task.page"), *named, *after, limit)
     return [TaskRow(*(row[name] for name in _FIELDS)) for row in rows]
 

@@ -9,7 +9,7 @@ import orjson
 from geo import Fix
 from handlers.fields import parse_time
 
-_OPEN = datetime(9000, 1, 1, tzinfo=UTC)
+END = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +36,4 @@ def read_duty(body: bytes | None) -> Duty:
     if body is None:
         return Duty()
     told: Sequence[Sequence[str | None]] = orjson.loads(body).get("now", {}).get("intervals", ())
-    return Duty(tuple((parse_time(first), parse_time(until) if until else _OPEN) for first, until in told))
+    return Duty(tuple((parse_time(first), parse_time(until) if until else END) for first, until in told))

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from fieldsvc.sites import Sites
 from fieldsvc.store import live
 from fieldsvc.store.database import Database
 from fieldsvc.work.rounds import RoundStore
@@ -42,10 +43,10 @@ class Geometry:
 
         return await self._made(("site", site), await live.mark_of(self._database, site), read)
 
-    async def of_round(self, round_id: str, *, site: str | None) -> Document | None:
-        """Give the line of a round and its stops; None if there is no such round at the site."""
+    async def of_round(self, round_id: str, *, sites: Sites) -> Document | None:
+        """Give the line of a round and its stops; None if there is no such round at these sites."""
         known = await self._rounds.known_round(round_id)
-        if known is None or (site is not None and known.stored.round.site != site):
+        if known is None or known.stored.round.site not in sites:
             return None
         planned = known.stored.round
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fieldsvc.store import live
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from fieldsvc.store.live import DayRun, Progress
 from fieldsvc.tracking.lines import Line, Lines
 from fieldsvc.tracking.sight import status_of
@@ -15,17 +15,17 @@ POINTS_MOST = 50_000
 _DECIMALS = 6
 
 
-async def way_of(database: Database, lines: Lines, run_id: str, *, site: str | None) -> dict[str, Any] | None:
+async def way_of(seen: Seen, lines: Lines, run_id: str, *, site: str | None) -> dict[str, Any] | None:
     """Tell how a run went: its points in the order of their moments, each on the line; None for a run out of reach.
 
     A point off the round, or of which nothing is known, has neither distance nor place.
     """
-    run = await live.run(database, run_id, site=site)
+    run = await live.run(seen, run_id, site=site)
     if run is None:
         return None
     await lines.load({run.round_id: run.round_version})
     line = lines.get(run.round_id)
-    progress = await live.progress_of(database, run.day, run.run_id, limit=POINTS_MOST)
+    progress = await live.progress_of(seen.database, run.day, run.run_id, limit=POINTS_MOST)
     return {
         "run_id": run.run_id,
         "round_id": run.round_id,

@@ -8,8 +8,9 @@ from uuid import UUID
 from aiohttp import web
 
 from fieldsvc.access.callers import Person
+from fieldsvc.access.rights import Thing
 from fieldsvc.errors import BadRequest, NotFound
-from fieldsvc.web.auth import require_person
+from fieldsvc.web.auth import caller, seen, site_of, sites_for
 from fieldsvc.web.carrier import page_limit
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
@@ -18,18 +19,16 @@ from handlers.fields import parse_time
 from handlers.story import Actor
 
 REPORTS = web.AppKey("ADDRESS_REPORTS", AddressReports)
-JUDGES = ("address_quality", "operator", "supervisor")
 _OLDEST = (datetime(1, 1, 2, tzinfo=UTC), UUID(int=0))
 
 
 async def list_changes(request: web.Request) -> web.Response:
     """List reports of address changes, the oldest first, with what is before and what would be after."""
-    person = await require_person(request, JUDGES)
     state, limit = request.query.get("state"), page_limit(request)
     if state not in (None, *STATES):
         raise BadRequest(f"The state is one of {', '.join(STATES)}.")
-    site, after = _site_of(person, request.query.get("site")), _opened(request.query.get("cursor"))
-    shown, more = await request.app[REPORTS].page(site, state, after=after, limit=limit)
+    site, after = await site_of(request, Thing.ADDRESS_CHANGE), _opened(request.query.get("cursor"))
+    shown, more = await request.app[REPORTS].page(seen(request), site, state, after=after, limit=limit)
     return json_response({"address_changes": shown, **({"cursor": _sealed(*more)} if more else {})})
 
 
@@ -46,25 +45,14 @@ async def reject(request: web.Request) -> web.Response:
 
 
 async def _asked(request: web.Request) -> tuple[UUID, Judgement, dict[str, Any]]:
-    person = await require_person(request, JUDGES)
+    person = caller(request, Person)
     asked = read_judgement(await read_object(request))
     try:
         report_id = UUID(request.match_info["id"])
     except ValueError:
         raise NotFound from None
     by = Actor(person.role, entered_by=person.account_id)
-    return report_id, asked, {"by": by, "site": _site_of(person, None)}
-
-
-def _site_of(person: Person, asked: str | None) -> str | None:
-    """Return whose reports a person sees: who has a site those of that site, the others those of any. NotFound."""
-    if person.site is None and person.role == "supervisor":
-        raise NotFound
-    if person.site is not None and asked not in (None, person.site):
-        raise NotFound
-    if asked is not None and not asked.isprintable():
-        raise NotFound
-    return person.site or asked
+    return report_id, asked, {"by": by, "sites": sites_for(request, Thing.ADDRESS_CHANGE), "seen": seen(request)}
 
 
 def _sealed(at: datetime, report_id: UUID) -> str:

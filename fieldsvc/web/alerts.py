@@ -9,7 +9,9 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fieldsvc.access.callers import Person
+from fieldsvc.access.callers import Device, Person
+from fieldsvc.access.rights import Thing, sites_of
+from fieldsvc.access.viewers import viewer_of
 from fieldsvc.errors import BadRequest, Invalid, NotFound
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Opener
@@ -18,7 +20,7 @@ from fieldsvc.store import alert as store
 from fieldsvc.store.alarm import OwnAlarm
 from fieldsvc.store.alert import Alert, Wanted
 from fieldsvc.store.database import Database
-from fieldsvc.web.auth import ACCESS, require_device, require_person
+from fieldsvc.web.auth import caller, seen, site_of
 from fieldsvc.web.carrier import page_limit
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
@@ -27,7 +29,6 @@ from handlers.fields import Note, format_time, parse_time
 from handlers.story import Actor
 
 FIELD_PART = -1  # of the event as the phone said it, which holds the place
-_ROLES = ("supervisor", "operator")
 _OWN = 10
 _STATES = ("open", "acknowledged", "settled")
 _NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), "")
@@ -54,10 +55,9 @@ ALERTS = web.AppKey("ALERTS", Alerts)
 
 async def list_alerts(request: web.Request) -> web.Response:
     """List alarms and alerts, newest first; alarms with their places."""
-    person = await require_person(request, _ROLES)
-    wanted, limit = _wanted(request, person), page_limit(request)
+    wanted, limit = _wanted(request, await site_of(request, Thing.ALERT)), page_limit(request)
     before = _decode(request.query.get("cursor"))
-    found = await store.page(request.app[ALERTS].database, wanted, before=before, limit=limit + 1)
+    found = await store.page(seen(request), wanted, before=before, limit=limit + 1)
     page = found[:limit]
     shown = await _shown(request.app[ALERTS].opener, page)
     return json_response({"alerts": shown, **({"cursor": _encode(page[-1])} if len(found) > limit else {})})
@@ -65,7 +65,7 @@ async def list_alerts(request: web.Request) -> web.Response:
 
 async def acknowledge(request: web.Request) -> web.Response:
     """Take an alarm or an alert: who does so first has it."""
-    person = await require_person(request, _ROLES)
+    person = caller(request, Person)
     alerts, comment = request.app[ALERTS], await _comment(request)
     found = await _own(alerts.database, person, request.match_info["id"])
     if found.state == "open":
@@ -77,8 +77,8 @@ async def acknowledge(request: web.Request) -> web.Response:
 
 async def own_alarms(request: web.Request) -> web.Response:
     """List the carrier's own newest alarms, with who has each of them."""
-    device = await require_device(request)
-    found = await alarms.of_carrier(request.app[ACCESS].database, device.site, device.carrier, limit=_OWN)
+    device = caller(request, Device)
+    found = await alarms.of_carrier(seen(request), device.site, device.carrier, limit=_OWN)
     return json_response({"alarms": [_own_alarm(each) for each in found]})
 
 
@@ -124,30 +124,19 @@ async def _comment(request: web.Request) -> str | None:
         raise Invalid("Not valid: comment.", reason="bad_payload") from None
 
 
-def _wanted(request: web.Request, person: Person) -> Wanted:
+def _wanted(request: web.Request, site: str | None) -> Wanted:
     asked = {name: request.query.get(name) for name in ("kind", "level", "run")}
     if any(value is not None and not value.isprintable() for value in asked.values()):
         raise BadRequest("A filter is printable text.")
     state = request.query.get("state", "all")
     if state not in ("all", *_STATES):
         raise BadRequest("The state is open, acknowledged, settled or all.")
-    return Wanted(_site_of(person, request.query.get("site")), None if state == "all" else state, **asked)
-
-
-def _site_of(person: Person, asked: str | None) -> str | None:
-    """Return whose alarms a person sees: a supervisor those of the own site, an operator those of any. NotFound."""
-    if asked is not None and not asked.isprintable():
-        raise NotFound
-    if person.role == "operator":
-        return asked
-    if person.site is None or asked not in (None, person.site):
-        raise NotFound
-    return person.site
+    return Wanted(site, None if state == "all" else state, **asked)
 
 
 async def _own(database: Database, person: Person, alert_id: str) -> Alert:
-    found = await store.read(database, alert_id.replace("\x00", ""))
-    if found is None or (person.role != "operator" and (person.site is None or found.site != person.site)):
+    found = await store.read(database.seen_by(viewer_of(person)), alert_id.replace("\x00", ""))
+    if found is None or found.site not in sites_of(person, Thing.ALERT):
         raise NotFound
     return found
 

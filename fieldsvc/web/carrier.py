@@ -9,13 +9,14 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fieldsvc.access import provisioning
+from fieldsvc.access.callers import Device, Person
 from fieldsvc.access.enrolment import issue_code, redeem_code
 from fieldsvc.access.errors import BadCode, TooManyTries
 from fieldsvc.access.tries import Tries
 from fieldsvc.errors import BadRequest, Invalid, NotFound, UserMistake
 from fieldsvc.journal.receipts import Receipt
 from fieldsvc.store import device as devices
-from fieldsvc.web.auth import ACCESS, base_url, require_device, require_person
+from fieldsvc.web.auth import ACCESS, base_url, caller, client_source
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
 from fieldsvc.work.pilots import Pilots
@@ -45,7 +46,7 @@ class NewCode(BaseModel):
 
 async def enrol(request: web.Request) -> web.Response:
     """Turn a one-time code into a device's credentials, which are shown this once."""
-    tries, source = request.app[CODE_TRIES], request.remote or ""
+    tries, source = request.app[CODE_TRIES], client_source(request)
     if tries.too_many(source):
         raise TooManyTries(retry_after_s=60)
     body = await read_object(request)
@@ -53,7 +54,8 @@ async def enrol(request: web.Request) -> web.Response:
     try:
         if not isinstance(code, str) or body.keys() != {"code"}:
             raise BadRequest('The body is {"code": "…"}.')
-        found = await redeem_code(request.app[ACCESS].database, base_url(request), code)
+        with tries.under_way(source):
+            found = await redeem_code(request.app[ACCESS].database, base_url(request), code)
     except BadCode:
         tries.failed(source)
         raise
@@ -63,7 +65,7 @@ async def enrol(request: web.Request) -> web.Response:
 
 async def new_code(request: web.Request) -> web.Response:
     """Make a one-time code for a carrier's phone, as text, as a link and as a picture to scan."""
-    person = await require_person(request, ("supervisor",))
+    person = caller(request, Person)
     if person.site is None:
         raise NotFound
     asked = _asked(await read_object(request))
@@ -92,7 +94,7 @@ def _asked(body: dict[str, Any]) -> NewCode:
 
 async def current_run(request: web.Request) -> web.Response:
     """Name the run of the day."""
-    device = await require_device(request)
+    device = caller(request, Device)
     run = await request.app[RUNS].current_run(device)
     return json_response(
         {"run_id": run.run_id, "round_id": run.round_id, "state": run.state, "sheet_version": run.sheet_version}
@@ -101,7 +103,7 @@ async def current_run(request: web.Request) -> web.Response:
 
 async def sheet(request: web.Request) -> web.Response:
     """Give the sheet of the device's own run: what differs from the version that the phone has, 304 if nothing, else the whole."""
-    device = await require_device(request)
+    device = caller(request, Device)
     run = await request.app[RUNS].own_run(device, request.match_info["id"])
     headers = {"ETag": f'"{run.sheet_version}"', "Cache-Control": "private, no-cache"}
     if has_version(request, run.sheet_version):
@@ -112,7 +114,7 @@ async def sheet(request: web.Request) -> web.Response:
 
 async def services(request: web.Request) -> web.Response:
     """List the services of the device's site with the schemas that the phone draws its forms from."""
-    device = await require_device(request)
+    device = caller(request, Device)
     pilots, body = request.app.get(PILOTS), request.app[SERVICES]
     body = await pilots.cut(body, device.site) if pilots is not None else body
     return web.Response(body=body, content_type="application/json")
@@ -120,7 +122,7 @@ async def services(request: web.Request) -> web.Response:
 
 async def receipts(request: web.Request) -> web.Response:
     """Page through the device's signed receipts, oldest first."""
-    device = await require_device(request)
+    device = caller(request, Device)
     after, limit = decode_cursor(request.query.get("cursor")), page_limit(request)
     found = await devices.receipts(request.app[ACCESS].database, device.device_id, after=after, limit=limit + 1)
     page = found[:limit]

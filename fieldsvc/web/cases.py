@@ -9,6 +9,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fieldsvc.access.callers import Person
+from fieldsvc.access.rights import Thing, sites_of
+from fieldsvc.access.viewers import viewer_of
 from fieldsvc.errors import BadRequest, Conflict, Invalid, NotFound
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.reader import Reader
@@ -16,7 +18,7 @@ from fieldsvc.journal.sealed import Opener
 from fieldsvc.store import case_file as store
 from fieldsvc.store.case_file import CaseRow, Wanted
 from fieldsvc.store.database import Database
-from fieldsvc.web.auth import require_person
+from fieldsvc.web.auth import caller, seen, site_of
 from fieldsvc.web.carrier import page_limit
 from fieldsvc.web.cursors import decode_place, encode_place
 from fieldsvc.web.problems import json_response
@@ -25,7 +27,6 @@ from handlers import proof
 from handlers.fields import format_time
 from handlers.story import Actor
 
-ROLES = ("supervisor", "adviser", "operator")
 STATES, KINDS = ("open", "closed"), ("dispute",)
 LANGUAGES = ("fr", "en")
 
@@ -55,9 +56,8 @@ class Cases:
 
     async def own(self, person: Person, case_id: str) -> CaseRow:
         """Read a case that this person may see; NotFound otherwise."""
-        row = await store.read(self.database, case_id) if case_id.isprintable() else None
-        site = site_of(person, None)
-        if row is None or (site is not None and row.site != site):
+        row = await store.read(self.database.seen_by(viewer_of(person)), case_id) if case_id.isprintable() else None
+        if row is None or row.site not in sites_of(person, Thing.CASE):
             raise NotFound
         return row
 
@@ -86,13 +86,12 @@ CASES = web.AppKey("CASES", Cases)
 
 async def list_cases(request: web.Request) -> web.Response:
     """List cases, newest first, a page at a time."""
-    person = await require_person(request, ROLES)
     query, limit = request.query, page_limit(request)
     wanted = Wanted(
-        site_of(person, query.get("site")), _one_of(request, "state", STATES), _one_of(request, "kind", KINDS)
+        await site_of(request, Thing.CASE), _one_of(request, "state", STATES), _one_of(request, "kind", KINDS)
     )
     before = decode_place(query.get("cursor"))
-    found = await store.page(request.app[CASES].database, wanted, before=before, limit=limit + 1)
+    found = await store.page(seen(request), wanted, before=before, limit=limit + 1)
     page = found[:limit]
     more = {"cursor": encode_place(page[-1].opened_at, page[-1].id)} if len(found) > limit else {}
     return json_response({"cases": [described(each) for each in page], **more})
@@ -100,15 +99,14 @@ async def list_cases(request: web.Request) -> web.Response:
 
 async def read_case(request: web.Request) -> web.Response:
     """Give one case: what is disputed, and what the proof says in words."""
-    person = await require_person(request, ROLES)
     cases = request.app[CASES]
-    return json_response(await cases.described(await cases.own(person, request.match_info["id"])))
+    row = await cases.own(caller(request, Person), request.match_info["id"])
+    return json_response(await cases.described(row))
 
 
 async def close_case(request: web.Request) -> web.Response:
     """Close a case with an outcome and a reason, which go back to whoever opened it."""
-    person = await require_person(request, ROLES)
-    cases = request.app[CASES]
+    cases, person = request.app[CASES], caller(request, Person)
     row = await cases.own(person, request.match_info["id"])
     closing = _closing(await read_object(request))
     if row.state == "closed":
@@ -117,19 +115,6 @@ async def close_case(request: web.Request) -> web.Response:
     data = {"case_id": row.id, **closing.model_dump()}
     await cases.commands.send("trust.dispute_closed", data, actor=actor, site=row.site)
     return json_response(await cases.described(await cases.own(person, row.id)))
-
-
-def site_of(person: Person, asked: str | None) -> str | None:
-    """Return whose cases a person sees: with a site only that one's, without one those of any. NotFound."""
-    if asked is not None and not asked.isprintable():
-        raise NotFound
-    if person.role == "supervisor" and person.site is None:
-        raise NotFound
-    if person.site is not None and person.role != "operator":
-        if asked not in (None, person.site):
-            raise NotFound
-        return person.site
-    return asked
 
 
 def described(row: CaseRow) -> dict[str, Any]:

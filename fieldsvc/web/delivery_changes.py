@@ -6,9 +6,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from fieldsvc.access.callers import Device, Person
+from fieldsvc.access.rights import Customer, Thing
+from fieldsvc.requests.asker import Asker
 from fieldsvc.requests.body import ChangeBody, ConfirmBody, EndBody, read_body
-from fieldsvc.requests.desk import STAFF, Asker, Desk
-from fieldsvc.web.auth import SESSION_COOKIE, has_api_key, require_device, require_person
+from fieldsvc.requests.desk import Desk
+from fieldsvc.web.auth import caller, client_source, sites_for
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import KEY_HEADER, read_object
 from fieldsvc.work.idempotency import once
@@ -19,7 +22,7 @@ TOKEN_HEADER = "Request-Token"  # noqa: S105 - the name of a header
 
 async def ask(request: web.Request) -> web.Response:
     """Ask for a delivery change; the answer says what came of it, until when it could, and how to come back to it."""
-    asker, sent = await asker_of(request), await read_object(request)
+    asker, sent = asker_of(request), await read_object(request)
     desk, key = request.app[DESK], request.headers.get(KEY_HEADER)
     owner = f"delivery-change {asker.kind} {asker.account or asker.source}"
     content = orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)
@@ -40,42 +43,40 @@ async def ask(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """Say how a delivery change stands."""
-    asker = await asker_of(request)
+    asker = asker_of(request)
     return json_response(await request.app[DESK].read(request.match_info["id"], asker))
 
 
 async def confirm(request: web.Request) -> web.Response:
     """Confirm a delivery change: by the code of the letter, whom the counter saw, or what was heard at the door."""
-    asker, sent = await asker_of(request), await read_object(request)
+    asker, sent = asker_of(request), await read_object(request)
     body = read_body(ConfirmBody, sent)
     return json_response(await request.app[DESK].confirm(request.match_info["id"], body, asker))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """Cancel a delivery change; a redirection that holds is reversed."""
-    asker = await asker_of(request)
+    asker = asker_of(request)
     body = read_body(EndBody, await read_object(request))
     return json_response(await request.app[DESK].cancel(request.match_info["id"], body, asker))
 
 
 async def stop(request: web.Request) -> web.Response:
     """Stop a delivery change that was not yours: the link of any notice suffices, without signing in."""
-    asker = await asker_of(request)
+    asker = asker_of(request)
     body = read_body(EndBody, await read_object(request))
     return json_response(await request.app[DESK].stop(request.match_info["id"], body, asker))
 
 
-async def asker_of(request: web.Request) -> Asker:
+def asker_of(request: web.Request) -> Asker:
     """Tell who speaks: a device, a person of the operator, or a customer who is not signed in."""
-    source, token = request.remote or "", request.headers.get(TOKEN_HEADER)
-    if has_api_key(request):
-        device = await require_device(request)
-        return Asker("carrier", source, token, site=device.site, account=device.device_id, carrier=device.carrier)
-    if SESSION_COOKIE not in request.cookies:
-        return Asker("customer", source, token)
-    person = await require_person(request, STAFF)
-    site = person.site or ("" if person.role == "supervisor" else None)
-    return Asker(person.role, source, token, site=site, account=person.account_id)
+    source, token = client_source(request), request.headers.get(TOKEN_HEADER)
+    who, sites = caller(request, Device, Person, Customer), sites_for(request, Thing.REQUEST)
+    if isinstance(who, Device):
+        return Asker("carrier", source, token, sites.narrowed(None), account=who.id, carrier=who.carrier)
+    if isinstance(who, Person):
+        return Asker(who.role, source, token, sites.narrowed(None), account=who.account_id)
+    return Asker("customer", source, token)
 
 
 routes: list[web.RouteDef] = [

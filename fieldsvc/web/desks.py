@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fieldsvc.access.callers import Person
+from fieldsvc.access.rights import Thing
 from fieldsvc.errors import Invalid, NotFound
+from fieldsvc.faults import faults_of
 from fieldsvc.store import desk as store
 from fieldsvc.store.desk import EVERYWHERE, Desk
-from fieldsvc.web.auth import ACCESS, require_person
-from fieldsvc.web.live import WATCHERS, site_of
+from fieldsvc.web.auth import ACCESS, site_of
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
 from fieldsvc.work.desks import spans_of
@@ -37,19 +37,17 @@ class DeskBody(BaseModel):
 
 async def list_desks(request: web.Request) -> web.Response:
     """List the desks of a site, with those of all sites."""
-    person = await require_person(request, WATCHERS)
-    found = await store.listed(request.app[ACCESS].database, await site_of(request, person))
+    found = await store.listed(request.app[ACCESS].database, await site_of(request, Thing.WATCH))
     return json_response({"desks": [_shown(each) for each in found]})
 
 
 async def set_desk(request: web.Request) -> web.Response:
     """Set a desk of a site, or of all sites."""
-    person = await require_person(request, WATCHERS)
-    site, name = await _place(request, person)
+    site, name = await _place(request)
     try:
         body = DeskBody.model_validate(await read_object(request))
     except ValidationError as error:
-        members = sorted({".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)})
+        members = sorted({fault.member for fault in faults_of(DeskBody, error)})
         raise Invalid(f"Not valid: {', '.join(members)}.", reason="bad_body") from None
     contact = body.contact.model_dump(exclude_none=True) if body.contact else None
     zone = str(request.app[ACCESS].settings.zone)
@@ -60,19 +58,18 @@ async def set_desk(request: web.Request) -> web.Response:
 
 async def remove_desk(request: web.Request) -> web.Response:
     """Remove a desk."""
-    person = await require_person(request, WATCHERS)
-    site, name = await _place(request, person)
+    site, name = await _place(request)
     if not await store.remove(request.app[ACCESS].database, site, name):
         raise NotFound
     return web.Response(status=204)
 
 
-async def _place(request: web.Request, person: Person) -> tuple[str, str]:
+async def _place(request: web.Request) -> tuple[str, str]:
     """Return whose desk it is: of a supervisor's own site; for the operator of any, and without one of all. NotFound."""
     name = request.match_info["name"]
     if not _NAME.fullmatch(name):
         raise NotFound
-    return await site_of(request, person) or EVERYWHERE, name
+    return await site_of(request, Thing.WATCH) or EVERYWHERE, name
 
 
 def _shown(desk: Desk) -> dict[str, Any]:

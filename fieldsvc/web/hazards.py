@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from fieldsvc.access.rights import Thing
 from fieldsvc.errors import BadRequest
 from fieldsvc.journal.sealed import Opener
 from fieldsvc.store import access_case as cases
@@ -15,9 +16,8 @@ from fieldsvc.store import hazard as hazards
 from fieldsvc.store.access_case import CaseRow
 from fieldsvc.store.database import Database
 from fieldsvc.store.hazard import HazardRow
-from fieldsvc.web.auth import require_person
+from fieldsvc.web.auth import seen, site_of
 from fieldsvc.web.carrier import page_limit
-from fieldsvc.web.live import WATCHERS, site_of
 from fieldsvc.web.problems import json_response
 from handlers.fields import format_time, parse_time
 
@@ -38,10 +38,9 @@ WATCHED = web.AppKey("WATCHED", Watched)
 
 async def list_hazards(request: web.Request) -> web.Response:
     """List the hazards of a site, newest first, a page at a time."""
-    person = await require_person(request, WATCHERS)
-    site, limit, watched = await site_of(request, person), page_limit(request), request.app[WATCHED]
+    site, limit, watched = await site_of(request, Thing.WATCH), page_limit(request), request.app[WATCHED]
     only_live, before = _one_of(request, "live", default="live"), _opened(request.query.get("cursor"), start=_NEWEST)
-    found = await hazards.page(watched.database, site, only_live=only_live, before=before, limit=limit + 1)
+    found = await hazards.page(seen(request), site, only_live=only_live, before=before, limit=limit + 1)
     page = found[:limit]
     words = await watched.opener.open_blobs([each.sealed for each in page]) if page else []
     shown = [_hazard(each, said) for each, said in zip(page, words, strict=True)]
@@ -51,10 +50,9 @@ async def list_hazards(request: web.Request) -> web.Response:
 
 async def list_cases(request: web.Request) -> web.Response:
     """List the boxes of a site that cannot be served, the oldest case first, a page at a time."""
-    person = await require_person(request, WATCHERS)
-    site, limit, watched = await site_of(request, person), page_limit(request), request.app[WATCHED]
+    site, limit, watched = await site_of(request, Thing.WATCH), page_limit(request), request.app[WATCHED]
     only_open, after = _one_of(request, "open", default="open"), _opened(request.query.get("cursor"), start=_OLDEST)
-    found = await cases.page(watched.database, site, only_open=only_open, after=after, limit=limit + 1)
+    found = await cases.page(seen(request), site, only_open=only_open, after=after, limit=limit + 1)
     page: Sequence[CaseRow] = found[:limit]
     words = await watched.opener.open_blobs([each.sealed for each in page]) if page else []
     shown = [_case(each, said) for each, said in zip(page, words, strict=True)]

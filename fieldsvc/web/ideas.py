@@ -5,11 +5,12 @@ from typing import Any
 
 from aiohttp import web
 
+from fieldsvc.access.callers import Device, Person
 from fieldsvc.errors import BadRequest
 from fieldsvc.journal.sealed import Opener
 from fieldsvc.store import idea as store
 from fieldsvc.store.idea import IdeaRow
-from fieldsvc.web.auth import ACCESS, require_device, require_person
+from fieldsvc.web.auth import caller, seen
 from fieldsvc.web.carrier import page_limit
 from fieldsvc.web.cursors import decode_place, encode_place
 from fieldsvc.web.problems import json_response
@@ -17,17 +18,17 @@ from handlers.fields import format_time
 from handlers.idea import STATUSES, voice
 
 OPENER = web.AppKey("OPENER", Opener)
-ROLES = ("supervisor", "operator")
 
 
 async def list_ideas(request: web.Request) -> web.Response:
     """List ideas, newest first, with their votes and answers; a phone learns which are its carrier's own."""
-    carrier = await _carrier(request)
+    asker = caller(request, Device, Person)
+    carrier = asker.carrier if isinstance(asker, Device) else None
     status, site, limit = request.query.get("status"), request.query.get("site"), page_limit(request)
     if (status is not None and status not in STATUSES) or (site is not None and not site.isprintable()):
         raise BadRequest(f"The status is one of: {', '.join(STATUSES)}.")
-    before, database = decode_place(request.query.get("cursor")), request.app[ACCESS].database
-    found = await store.page(database, site=site, status=status, before=before, limit=limit + 1)
+    before = decode_place(request.query.get("cursor"))
+    found = await store.page(seen(request), site=site, status=status, before=before, limit=limit + 1)
     page = found[:limit]
     more = {"cursor": encode_place(page[-1].submitted_at, page[-1].id)} if len(found) > limit else {}
     return json_response({"ideas": await described(request.app[OPENER], page, carrier=carrier), **more})
@@ -37,14 +38,6 @@ async def described(opener: Opener, page: Sequence[IdeaRow], *, carrier: str | N
     """Describe ideas; `mine` only for a carrier, `text` and `answer` null where they were erased."""
     opened = await opener.open_blobs([each.sealed for each in page])
     return [_idea(row, sealed or {}, carrier) for row, sealed in zip(page, opened, strict=True)]
-
-
-async def _carrier(request: web.Request) -> str | None:
-    """Name the carrier of the phone that asks; None for a person who may decide."""
-    if "Authorization" in request.headers:
-        return (await require_device(request)).carrier
-    await require_person(request, ROLES)
-    return None
 
 
 def _idea(row: IdeaRow, sealed: dict[str, Any], carrier: str | None) -> dict[str, Any]:

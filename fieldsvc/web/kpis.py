@@ -7,18 +7,17 @@ from datetime import UTC, date, datetime, tzinfo
 from aiohttp import web
 
 from fieldsvc.access.callers import Person
-from fieldsvc.errors import BadRequest, NotFound
+from fieldsvc.access.rights import Thing, figures_of
+from fieldsvc.errors import BadRequest
 from fieldsvc.reports.cells import Cell
 from fieldsvc.reports.tables import Asked, csv_text, document
 from fieldsvc.store import report as store
-from fieldsvc.store import site as sites
-from fieldsvc.store.database import Database
-from fieldsvc.web.auth import ACCESS, require_person
+from fieldsvc.store.database import Seen
+from fieldsvc.web.auth import caller, seen, site_of
 from fieldsvc.web.pages.page import language_of
 from fieldsvc.web.problems import json_response
 
 ZONE = web.AppKey("ZONE", tzinfo)
-ROLES = ("supervisor", "operator", "auditor", "member")
 PARAMETERS = frozenset({"from", "until", "site", "service", "format", "lang"})
 MOST_MONTHS, MOST_CELLS = 24, 20_000
 _MONTH, _SERVICE = re.compile(r"2[0-9]{3}-(0[1-9]|1[0-2])"), re.compile(r"[a-z][a-z_]{0,63}")
@@ -26,34 +25,22 @@ _MONTH, _SERVICE = re.compile(r"2[0-9]{3}-(0[1-9]|1[0-2])"), re.compile(r"[a-z][
 
 async def kpis(request: web.Request) -> web.Response:
     """Give the figures of the months asked for, by service and site, as JSON or CSV; small cells are suppressed."""
-    person = await require_person(request, ROLES)
-    asked = replace(_asked(request), site=await _site(request, person))
-    account = (person.account or "nobody") if person.role == "member" else ""
-    cells = await read_cells(request.app[ACCESS].database, account, asked)
+    person = caller(request, Person)
+    asked = replace(_asked(request), site=await site_of(request, Thing.FIGURES))
+    account = figures_of(person)
+    cells = await read_cells(seen(request), account, asked)
     if _wants_csv(request):
         return _csv(csv_text(cells, lang=language_of(request)), asked)
     return json_response(document(asked, cells), headers={"Cache-Control": "no-store"})
 
 
-async def read_cells(database: Database, account: str, asked: Asked) -> list[Cell]:
+async def read_cells(source: Seen, account: str, asked: Asked) -> list[Cell]:
     """Read the cells asked for; BadRequest if they are too many for one answer."""
     months = asked.first, asked.last
-    rows = await store.cells(database, account, months, site=asked.site, service=asked.service, limit=MOST_CELLS + 1)
+    rows = await store.cells(source, account, months, site=asked.site, service=asked.service, limit=MOST_CELLS + 1)
     if len(rows) > MOST_CELLS:
         raise BadRequest("That is too much for one answer: ask for fewer months, a site or a service.")
     return [Cell(*row) for row in rows]
-
-
-async def _site(request: web.Request, person: Person) -> str | None:
-    """Return whose figures a person sees: a supervisor those of the own site, the others those of any. NotFound."""
-    asked = request.query.get("site")
-    if person.role == "supervisor":
-        if not person.site or asked not in (None, person.site):
-            raise NotFound
-        return person.site
-    if asked is not None and ("\x00" in asked or not await sites.exists(request.app[ACCESS].database, asked)):
-        raise NotFound
-    return asked
 
 
 def _asked(request: web.Request) -> Asked:

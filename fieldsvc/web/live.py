@@ -10,17 +10,16 @@ from math import isfinite
 from aiohttp import web
 
 from fieldsvc.access.callers import Person
-from fieldsvc.errors import BadRequest, Forbidden, NotFound, TooMany
-from fieldsvc.store import site as sites
+from fieldsvc.access.rights import Thing
+from fieldsvc.errors import BadRequest, Forbidden, TooMany
 from fieldsvc.tracking.board import Board
 from fieldsvc.tracking.frames import Frame, Packed, Unpacked
 from fieldsvc.tracking.sight import Sight
-from fieldsvc.web.auth import ACCESS, SESSION_COOKIE, require_person, signed_in
+from fieldsvc.web.auth import SESSION_COOKIE, caller, caller_now, site_of
 from fieldsvc.web.middlewares import METRICS
 
-WATCHERS = ("supervisor", "operator")
 STREAMS_A_SESSION = 8  # a browser opens six at most; the page shares one
-SLOW_READER_S, LAST_WRITE_S = 10.0, 0.4
+SLOW_READER_S, LAST_WRITE_S = 8.0, 0.4
 _SLICE, _SOCKET_BUFFER = 32_768, 262_144
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept-Encoding"}
 
@@ -65,8 +64,8 @@ SEATS = web.AppKey("SEATS", Seats)
 
 async def live(request: web.Request) -> web.StreamResponse:
     """Stream where the runs of a site are: a snapshot, then each second what changed."""
-    person = await require_person(request, WATCHERS)
-    sight = Sight(await site_of(request, person), _box(request.query.get("bbox")))
+    person = caller(request, Person)
+    sight = Sight(await site_of(request, Thing.RUN), _box(request.query.get("bbox")))
     last_id = request.headers.get("Last-Event-ID") or request.query.get("last_event_id", "")
     if request.transport is None:
         raise Forbidden
@@ -74,21 +73,6 @@ async def live(request: web.Request) -> web.StreamResponse:
         stream = request.app[BOARD].stream(sight, last_id, lambda: _still(request, person))
         async with aclosing(stream) as frames:
             return await _answered(request, frames)
-
-
-async def site_of(request: web.Request, person: Person) -> str | None:
-    """Return the site that a request is about: a supervisor's own; for the operator any that exists, None for all.
-
-    NotFound for another one.
-    """
-    asked = request.query.get("site")
-    if person.role == "supervisor":
-        if not person.site or asked not in (None, person.site):
-            raise NotFound
-        return person.site
-    if asked is not None and ("\x00" in asked or not await sites.exists(request.app[ACCESS].database, asked)):
-        raise NotFound
-    return asked
 
 
 def takes_gzip(request: web.Request) -> bool:
@@ -102,7 +86,7 @@ def takes_gzip(request: web.Request) -> bool:
 
 async def _still(request: web.Request, person: Person) -> None:
     """Refuse once the person is another, or the connection is gone, which nothing else would say before the next write."""
-    if request.transport is None or request.transport.is_closing() or await signed_in(request) != person:
+    if request.transport is None or request.transport.is_closing() or await caller_now(request) != person:
         raise Forbidden
 
 

@@ -1,32 +1,27 @@
 """Pictures over HTTP: phones put them, in parts if need be; who is entitled gets the form that is kept."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 
 from aiohttp import ClientPayloadError, web
 
-from fieldsvc.access.callers import Account
-from fieldsvc.access.tokens import API_KEY_PREFIX
+from fieldsvc.access.callers import Device
+from fieldsvc.access.rights import sees_picture
 from fieldsvc.errors import BadRequest, NotFound, UnsupportedMedia
 from fieldsvc.media.errors import BadName, BadRange
 from fieldsvc.media.keeping import HowFar, Media, Sent
-from fieldsvc.store.media import Picture, Wanted
-from fieldsvc.web.auth import has_api_key, require_account, require_device, require_person
-from fieldsvc.web.live import WATCHERS
+from fieldsvc.web.auth import CALLER, caller
 from fieldsvc.web.problems import json_response
 from handlers import media as rules
-from handlers.fields import FieldClass
 
 MEDIA = web.AppKey("MEDIA", Media)
-PART_TIMEOUT_S = 30.0
 _RANGE = re.compile(r"bytes (?:([0-9]{1,12})-([0-9]{1,12})|\*)/([0-9]{1,12})")
 _SAFE = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
 
 
 async def put(request: web.Request) -> web.Response:
     """Take a picture, whole or the next part of it, and say how far it is."""
-    device = await require_device(request, lost_too=True)
+    device = caller(request, Device)
     sha256 = _name(request)
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMedia("A picture is sent as it is.")
@@ -36,7 +31,7 @@ async def put(request: web.Request) -> web.Response:
 
 async def head(request: web.Request) -> web.Response:
     """Tell a phone how much of its picture is here."""
-    device = await require_device(request)
+    device = caller(request, Device)
     found = await request.app[MEDIA].how_far(device.device_id, _name(request))
     if found.kept is None and not found.received:
         raise NotFound
@@ -45,10 +40,9 @@ async def head(request: web.Request) -> web.Response:
 
 async def get(request: web.Request) -> web.Response:
     """Give a picture to whoever may see it: decoded and encoded anew, without anything but its pixels."""
-    may_see = await _sight(request)
     sha256, media = _name(request), request.app[MEDIA]
     picture = await media.find(sha256)
-    if picture is None or not may_see(picture, await media.wants(sha256)):
+    if picture is None or not sees_picture(request.get(CALLER), picture, await media.wants(sha256)):
         raise NotFound
     data = await media.read(picture)
     if data is None:
@@ -56,30 +50,6 @@ async def get(request: web.Request) -> web.Response:
     name = f"picture-{sha256.hex()[:12]}.{picture.media_type.rpartition('/')[2]}"
     headers = {**_SAFE, "Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "private, no-store"}
     return web.Response(body=data, content_type=picture.media_type, headers=headers)
-
-
-async def _sight(request: web.Request) -> Callable[[Picture, Sequence[Wanted]], bool]:
-    """Say what the caller may see: the phone what it sent, the operator all, others what is of their site or their order."""
-    if not has_api_key(request):
-        person = await require_person(request, WATCHERS)
-        site = person.site or ""
-        return lambda _picture, wants: person.role == "operator" or any(each.site == site for each in wants)
-    if _secret(request).startswith(API_KEY_PREFIX):
-        account = await require_account(request)
-        return lambda _picture, wants: any(_leaves(each, account) for each in wants)
-    device = await require_device(request)
-    return lambda picture, _wants: picture.device == device.device_id
-
-
-def _leaves(want: Wanted, account: Account) -> bool:
-    """Tell whether a picture goes to an account for this fact: its own, not kept back, and of a class that it may read."""
-    own = want.shared and want.account == account.account_id
-    readable = "health" in account.scopes or not rules.is_health(want.purpose)
-    return own and readable and want.purpose != FieldClass.SECRET
-
-
-def _secret(request: web.Request) -> str:
-    return request.headers.get("Authorization", "").partition(" ")[2].strip()
 
 
 def _name(request: web.Request) -> bytes:
@@ -109,11 +79,10 @@ def _sent(request: web.Request) -> Sent:
 async def _parts(request: web.Request) -> AsyncIterator[bytes]:
     """Yield the body as it comes; what came before a connection broke has been taken by then."""
     while True:
-        async with asyncio.timeout(PART_TIMEOUT_S):
-            try:
-                part = await request.content.readany()
-            except (ClientPayloadError, ConnectionError):
-                raise BadRequest("The body broke off.") from None
+        try:
+            part = await request.content.readany()
+        except (ClientPayloadError, ConnectionError):
+            raise BadRequest("The body broke off.") from None
         if not part:
             return
         yield part

@@ -20,6 +20,7 @@ from fieldsvc.web.reference.events import (
 from fieldsvc.web.reference.operation import EVENT, Answer, Content, Operation, grouped, phrase
 from fieldsvc.web.reference.operations import BATCHES, OPERATIONS, TAGS
 from fieldsvc.web.reference.schemas import Components, Schema, ref
+from fieldsvc.web.rights import TABLE
 from handlers.registry import Registry
 
 VERSION = "1.0.0"  # of the interface: what subscribers and phones rely on
@@ -135,6 +136,8 @@ def _operation(route: web.AbstractRoute, components: Components) -> dict[str, An
     if entry.body is not None:
         described["requestBody"] = {"required": entry.body_required, "content": _content(entry.body, components)}
     described["responses"] = _responses(entry, components)
+    if (row := TABLE.get(key_of(route))) is not None:
+        described["x-callers"] = {kind: str(own) for kind, own in row.own.items()}
     described["security"] = [dict(each) for each in entry.security]
     return described
 

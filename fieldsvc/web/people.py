@@ -4,12 +4,14 @@ from aiohttp import web
 
 from fieldsvc.access import accounts
 from fieldsvc.access.accounts import SESSION_LIVES
+from fieldsvc.access.callers import Person
 from fieldsvc.errors import Forbidden, Unauthorized
 from fieldsvc.web.auth import (
     ACCESS,
     CSRF_COOKIE,
     SESSION_COOKIE,
     base_url,
+    caller,
     check_csrf,
     is_loopback,
     signed_in,
@@ -54,7 +56,7 @@ async def show_person(request: web.Request) -> web.Response:
 
 async def sign_out(request: web.Request) -> web.Response:
     """End the session; the form carries its CSRF token."""
-    person = await signed_in(request)
+    person = caller(request, Person)
     check_csrf(person, (await request.post()).get("csrf"))
     access = request.app[ACCESS]
     await accounts.sign_out(access.database, request.cookies[SESSION_COOKIE])

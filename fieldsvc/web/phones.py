@@ -4,22 +4,19 @@ With good credentials the answer is always 200, whatever was sent; only when not
 the phone sends again.
 """
 
-import asyncio
 from dataclasses import fields
 from datetime import UTC, datetime
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import BadHttpMessage
 
-from fieldsvc.errors import Unauthorized
 from fieldsvc.intake.apps import Apps, take, too_large, unreadable
 from fieldsvc.intake.formats import osmand as osmand_format
 from fieldsvc.intake.formats import owntracks as owntracks_format
 from fieldsvc.intake.formats.phone import Decoded
 from fieldsvc.store.device import Device
 from fieldsvc.tracking.tracker import Taken
-from fieldsvc.web.auth import ACCESS, require_device
-from fieldsvc.web.events import BODY_TIMEOUT_S
+from fieldsvc.web.auth import caller
 from fieldsvc.web.middlewares import METRICS
 
 APPS = web.AppKey("APPS", Apps)
@@ -29,7 +26,7 @@ _OUTCOMES = tuple(each.name for each in fields(Taken))
 async def owntracks(request: web.Request) -> web.Response:
     """Take what OwnTracks sends, encrypted or not; answer an empty list."""
     received_at = datetime.now(UTC)
-    device = await require_device(request, lost_too=True)
+    device = caller(request, Device)
     body = await _body(request, owntracks_format.APP)
     if isinstance(body, bytes):
         body = owntracks_format.decode(body, passphrase=device.passphrase)
@@ -40,7 +37,7 @@ async def owntracks(request: web.Request) -> web.Response:
 async def osmand(request: web.Request) -> web.Response:
     """Take what OsmAnd, Traccar Client or a tracker of their kind sends; answer nothing."""
     received_at = datetime.now(UTC)
-    device = await _device_of_path(request)
+    device = caller(request, Device)
     body = await _body(request, osmand_format.APP)
     if isinstance(body, bytes):
         zone = request.app[APPS].zone
@@ -50,19 +47,10 @@ async def osmand(request: web.Request) -> web.Response:
     return web.Response(text="")
 
 
-async def _device_of_path(request: web.Request) -> Device:
-    """Find the device of the token in the path; what the app says in `id` counts for nothing."""
-    token = request.match_info["token"]
-    if not token.isascii():
-        raise Unauthorized
-    return await request.app[ACCESS].device(token)
-
-
 async def _body(request: web.Request, app: str) -> bytes | Decoded:
     """Read the body; one that is too large or cannot be unpacked is a fault like any other."""
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.read()
+        return await request.read()
     except web.HTTPRequestEntityTooLarge:
         return too_large(app)
     except (ClientPayloadError, BadHttpMessage, web.RequestPayloadError):

@@ -2,14 +2,14 @@
 
 from aiohttp import web
 
-from fieldsvc.web.auth import ACCESS, require_person
+from fieldsvc.access.callers import Person
+from fieldsvc.web.auth import ACCESS, caller
 from fieldsvc.web.pages import render
 
 
 async def phones(request: web.Request) -> web.Response:
     """Show the supervisor the form that makes a one-time code for a phone."""
-    person = await require_person(request, ["supervisor"])
-    return render(request, "phones.html", person=person)
+    return render(request, "phones.html", person=caller(request, Person))
 
 
 async def enrol(request: web.Request) -> web.Response:

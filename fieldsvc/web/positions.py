@@ -1,16 +1,16 @@
 """`POST /v1/positions`: how far along its round a device is, from its fixes, which are not kept."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from fieldsvc.errors import UnsupportedMedia
+from fieldsvc.access.callers import Device
 from fieldsvc.intake.formats.cloudevents import decode_header_time
 from fieldsvc.intake.positions import PositionsUpload, take_positions
 from fieldsvc.tracking.tracker import Tracker
-from fieldsvc.web.auth import require_device
-from fieldsvc.web.events import BODY_TIMEOUT_S, ENCODINGS, INTAKE
+from fieldsvc.web.auth import caller
+from fieldsvc.web.bodies import check_encoding
+from fieldsvc.web.events import INTAKE
 from fieldsvc.web.middlewares import METRICS
 from fieldsvc.web.problems import json_response
 
@@ -20,11 +20,9 @@ TRACKER = web.AppKey("TRACKER", Tracker)
 async def post_positions(request: web.Request) -> web.Response:
     """Take up to 1,000 fixes; answer how many ended in which way, once the progress they give is committed."""
     received_at = datetime.now(UTC)
-    device = await require_device(request, lost_too=True)
-    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ENCODINGS:
-        raise UnsupportedMedia("A body is packed with gzip, deflate or not at all.")
-    async with asyncio.timeout(BODY_TIMEOUT_S):
-        body = await request.read()
+    device = caller(request, Device)
+    check_encoding(request)
+    body = await request.read()
     sent_at = decode_header_time(request.headers.get("Fieldsvc-Sent-At"))
     upload = PositionsUpload(body, request.content_type, request.charset, device, received_at, sent_at)
     counted = await take_positions(request.app[TRACKER], request.app[INTAKE].writer, upload)

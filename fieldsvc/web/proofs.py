@@ -5,8 +5,9 @@ import re
 
 from aiohttp import web
 
+from fieldsvc.access.rights import proofs_of
 from fieldsvc.errors import BadRequest, NotFound
-from fieldsvc.web.auth import has_api_key, require_account, require_person
+from fieldsvc.web.auth import CALLER
 from fieldsvc.web.problems import json_response
 from fieldsvc.work.proof_document import ALGORITHM, key_id
 from fieldsvc.work.proof_pdf import LANGUAGES
@@ -14,13 +15,12 @@ from fieldsvc.work.proofs import Proofs, Reader
 
 PROOFS = web.AppKey("PROOFS", Proofs)
 PDF, JSON = "application/pdf", "application/json"
-_ROLES = ("supervisor", "operator", "adviser")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
 async def read(request: web.Request) -> web.Response:
     """Give the proof that an item was handed over or left, as signed JSON or as PDF."""
-    reader = await _reader(request)
+    reader = Reader(*proofs_of(request.get(CALLER)))
     item_id, proofs = request.match_info["item_id"], request.app[PROOFS]
     lang, as_pdf = request.query.get("lang", LANGUAGES[0]), _wants_pdf(request)
     if lang not in LANGUAGES:
@@ -41,14 +41,6 @@ async def key(request: web.Request) -> web.Response:
     found = request.app[PROOFS].key
     public = base64.b64encode(found.public_bytes_raw()).decode()
     return json_response({"alg": ALGORITHM, "key_id": key_id(found), "public_key": public})
-
-
-async def _reader(request: web.Request) -> Reader:
-    """Tell who asks: an account for its own orders, else a person of the operator, for their site if they have one."""
-    if has_api_key(request):
-        return Reader(account=(await require_account(request)).account_id)
-    person = await require_person(request, _ROLES)
-    return Reader(site=person.site or ("" if person.role == "supervisor" else None))
 
 
 def _wants_pdf(request: web.Request) -> bool:

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from fieldsvc.access.rights import Thing
 from fieldsvc.errors import BadRequest
-from fieldsvc.web.auth import require_person
+from fieldsvc.web.auth import seen, site_of
 from fieldsvc.web.carrier import page_limit
 from fieldsvc.web.day_pages import day_of, opened, sealed
-from fieldsvc.web.live import WATCHERS, site_of
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
 from fieldsvc.work.roster import Rosters, read_roster
@@ -19,18 +19,16 @@ _SHOWN = timedelta(days=6)
 
 async def read(request: web.Request) -> web.Response:
     """Give the roster of some days, a page at a time; the first page also says who is away and whom the site knows."""
-    person = await require_person(request, WATCHERS)
-    site, rosters = await site_of(request, person), request.app[ROSTERS]
+    site, rosters = await site_of(request, Thing.RUN), request.app[ROSTERS]
     first = day_of(request, "from", rosters.runs.today())
     days, after = (first, day_of(request, "until", first + _SHOWN)), opened(request.query.get("cursor"))
-    found, following = await rosters.read(site, days, after=after, limit=page_limit(request))
+    found, following = await rosters.read(seen(request), site, days, after=after, limit=page_limit(request))
     return json_response(found | ({"cursor": sealed(*following)} if following else {}))
 
 
 async def change(request: web.Request) -> web.Response:
     """Change rows, absences, carriers or the usual start of a site; today's and tomorrow's runs learn it at once."""
-    person = await require_person(request, WATCHERS)
-    site = await site_of(request, person)
+    site = await site_of(request, Thing.RUN)
     if site is None:
         raise BadRequest("Name the site: ?site=…")
     asked = read_roster(await read_object(request))

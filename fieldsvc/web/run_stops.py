@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
+from fieldsvc.access.rights import Thing
 from fieldsvc.errors import NotFound
 from fieldsvc.tracking.eta import Forecasts
-from fieldsvc.web.auth import require_person
-from fieldsvc.web.live import WATCHERS, site_of
+from fieldsvc.web.auth import site_of
 from fieldsvc.web.problems import json_response
 
 FORECASTS = web.AppKey("FORECASTS", Forecasts)
@@ -13,8 +13,7 @@ FORECASTS = web.AppKey("FORECASTS", Forecasts)
 
 async def read_stops(request: web.Request) -> web.Response:
     """Tell of each stop of a run when the carrier was there, or when they are expected."""
-    person = await require_person(request, WATCHERS)
-    site = await site_of(request, person)
+    site = await site_of(request, Thing.RUN)
     found = await request.app[FORECASTS].stops_of(request.match_info["id"], site=site)
     if found is None:
         raise NotFound

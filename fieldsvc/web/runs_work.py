@@ -5,8 +5,8 @@ from typing import Any
 from aiohttp import web
 
 from fieldsvc.access.callers import Person
-from fieldsvc.web.auth import require_person
-from fieldsvc.web.live import WATCHERS, site_of
+from fieldsvc.access.rights import Thing
+from fieldsvc.web.auth import caller, sites_for
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
 from fieldsvc.work.run_changes import HandOver, Reassign, RunChanges, Split, read_change
@@ -17,29 +17,28 @@ CHANGES = web.AppKey("CHANGES", RunChanges)
 
 async def reassign(request: web.Request) -> web.Response:
     """Give a run to another carrier of its site; their phone has it with the next request."""
-    run_id, who = await _asked(request)
+    run_id, who = _asked(request)
     asked = read_change(Reassign, await read_object(request))
     return json_response(await request.app[CHANGES].reassign(run_id, asked.to_carrier, **who))
 
 
 async def split(request: web.Request) -> web.Response:
     """Give part of a run's stops with their open work, or single open tasks, to another run of the same day."""
-    run_id, who = await _asked(request)
+    run_id, who = _asked(request)
     asked = read_change(Split, await read_object(request))
     return json_response(await request.app[CHANGES].split_as(run_id, asked, **who))
 
 
 async def hand_over(request: web.Request) -> web.Response:
     """Note what the giver of a load counted, and what the taker did; a difference is an alert."""
-    run_id, who = await _asked(request)
+    run_id, who = _asked(request)
     asked = read_change(HandOver, await read_object(request))
     return json_response(await request.app[CHANGES].hand_over(run_id, asked, **who), status=201)
 
 
-async def _asked(request: web.Request) -> tuple[str, dict[str, Any]]:
-    person: Person = await require_person(request, WATCHERS)
-    site = await site_of(request, person)
-    return request.match_info["id"], {"by": Actor(person.role, entered_by=person.account_id), "site": site}
+def _asked(request: web.Request) -> tuple[str, dict[str, Any]]:
+    person, sites = caller(request, Person), sites_for(request, Thing.RUN)
+    return request.match_info["id"], {"by": Actor(person.role, entered_by=person.account_id), "sites": sites}
 
 
 routes: list[web.RouteDef] = [

@@ -11,7 +11,10 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fieldsvc.access.callers import Account
+from fieldsvc.access.viewers import viewer_of
 from fieldsvc.errors import BadRequest, NotFound
+from fieldsvc.faults import faults_of
 from fieldsvc.journal.reader import Reader
 from fieldsvc.publishing.endpoints import OVERLAP_S, Endpoints
 from fieldsvc.publishing.feed import Feed
@@ -21,7 +24,8 @@ from fieldsvc.publishing.rendering import Renderer
 from fieldsvc.publishing.webhooks import MEDIA_TYPE
 from fieldsvc.store.attempts import Attempt
 from fieldsvc.store.endpoints import Endpoint, Health
-from fieldsvc.web.auth import require_account
+from fieldsvc.web.auth import caller, caller_now
+from fieldsvc.web.bodies import check_encoding
 from fieldsvc.web.problems import json_response
 from handlers.fields import format_time
 
@@ -30,7 +34,7 @@ FEED = web.AppKey("FEED", Feed)
 READER = web.AppKey("READER", Reader)
 RENDERER = web.AppKey("RENDERER", Renderer)
 
-LONGEST_WAIT_S, SLOW_READER_S, WEEK_S = 60.0, 30.0, 604_800.0
+LONGEST_WAIT_S, SLOW_READER_S, WEEK_S = 60.0, 8.0, 604_800.0
 Types = Annotated[list[Annotated[str, Field(max_length=120)]], Field(max_length=50)]
 Model = TypeVar("Model", bound=BaseModel)
 routes = web.RouteTableDef()
@@ -66,7 +70,7 @@ class Rotation(_Body):
 @routes.post("/v1/endpoints")
 async def create_endpoint(request: web.Request) -> web.Response:
     """Make an endpoint; its signing key is shown here only."""
-    account = await require_account(request)
+    account = caller(request, Account)
     body = await _body(request, NewEndpoint)
     endpoint, secret = await request.app[ENDPOINTS].create(
         account.account_id, body.url, types=body.types, start=body.start, thin=body.thin
@@ -78,7 +82,7 @@ async def create_endpoint(request: web.Request) -> web.Response:
 @routes.get("/v1/endpoints")
 async def list_endpoints(request: web.Request) -> web.Response:
     """List the account's endpoints."""
-    account = await require_account(request)
+    account = caller(request, Account)
     limit = _number(request, "limit", default=100, most=1000)
     after = _opened(request.query.get("cursor", ""))
     found = await request.app[ENDPOINTS].page(account.account_id, after=after[0] if after else "", limit=limit)
@@ -89,7 +93,7 @@ async def list_endpoints(request: web.Request) -> web.Response:
 @routes.get("/v1/endpoints/{id:ep_[0-9a-f]{32}}")
 async def read_endpoint(request: web.Request) -> web.Response:
     """Show one endpoint and how it is doing."""
-    account = await require_account(request)
+    account = caller(request, Account)
     endpoint = await request.app[ENDPOINTS].read(account.account_id, request.match_info["id"])
     health = await request.app[ENDPOINTS].health(endpoint)
     return json_response(_endpoint_json(endpoint) | {"health": _health_json(health)})
@@ -98,7 +102,7 @@ async def read_endpoint(request: web.Request) -> web.Response:
 @routes.patch("/v1/endpoints/{id:ep_[0-9a-f]{32}}")
 async def change_endpoint(request: web.Request) -> web.Response:
     """Change URL, types or form; acts within a second."""
-    account = await require_account(request)
+    account = caller(request, Account)
     body = await _body(request, EndpointChange)
     endpoint = await request.app[ENDPOINTS].change(
         account.account_id, request.match_info["id"], url=body.url, types=body.types, thin=body.thin
@@ -109,7 +113,7 @@ async def change_endpoint(request: web.Request) -> web.Response:
 @routes.delete("/v1/endpoints/{id:ep_[0-9a-f]{32}}")
 async def remove_endpoint(request: web.Request) -> web.Response:
     """Delete an endpoint and what waits for it."""
-    account = await require_account(request)
+    account = caller(request, Account)
     await request.app[ENDPOINTS].remove(account.account_id, request.match_info["id"])
     return web.Response(status=204)
 
@@ -117,7 +121,7 @@ async def remove_endpoint(request: web.Request) -> web.Response:
 @routes.post("/v1/endpoints/{id:ep_[0-9a-f]{32}}/secret/rotate")
 async def rotate_secret(request: web.Request) -> web.Response:
     """Make a new signing key; the old ones sign beside it for a day, or for as long as asked."""
-    account = await require_account(request)
+    account = caller(request, Account)
     body = await _body(request, Rotation)
     secret = await request.app[ENDPOINTS].rotate(account.account_id, request.match_info["id"], overlap_s=body.overlap_s)
     return json_response({"id": request.match_info["id"], "secret": secret, "overlap_s": body.overlap_s})
@@ -126,7 +130,7 @@ async def rotate_secret(request: web.Request) -> web.Response:
 @routes.post("/v1/endpoints/{id:ep_[0-9a-f]{32}}/pause")
 async def pause_endpoint(request: web.Request) -> web.Response:
     """Stop sending; nothing is lost."""
-    account = await require_account(request)
+    account = caller(request, Account)
     endpoint = await request.app[ENDPOINTS].pause(account.account_id, request.match_info["id"])
     return json_response(_endpoint_json(endpoint))
 
@@ -134,7 +138,7 @@ async def pause_endpoint(request: web.Request) -> web.Response:
 @routes.post("/v1/endpoints/{id:ep_[0-9a-f]{32}}/resume")
 async def resume_endpoint(request: web.Request) -> web.Response:
     """Go on where it stopped."""
-    account = await require_account(request)
+    account = caller(request, Account)
     endpoint = await request.app[ENDPOINTS].resume(account.account_id, request.match_info["id"])
     return json_response(_endpoint_json(endpoint))
 
@@ -142,7 +146,7 @@ async def resume_endpoint(request: web.Request) -> web.Response:
 @routes.post("/v1/endpoints/{id:ep_[0-9a-f]{32}}/test")
 async def try_endpoint(request: web.Request) -> web.Response:
     """Send a test event now and tell how it went."""
-    account = await require_account(request)
+    account = caller(request, Account)
     attempt = await request.app[ENDPOINTS].test(account.account_id, request.match_info["id"])
     return json_response(_attempt_json(attempt))
 
@@ -150,7 +154,7 @@ async def try_endpoint(request: web.Request) -> web.Response:
 @routes.get("/v1/endpoints/{id:ep_[0-9a-f]{32}}/attempts")
 async def list_attempts(request: web.Request) -> web.Response:
     """List attempts, newest first, perhaps of one event."""
-    account = await require_account(request)
+    account = caller(request, Account)
     limit = _number(request, "limit", default=100, most=1000)
     found = await request.app[ENDPOINTS].attempts(
         account.account_id,
@@ -167,7 +171,6 @@ async def list_attempts(request: web.Request) -> web.Response:
 @routes.get("/v1/feed")
 async def read_feed(request: web.Request) -> web.StreamResponse:
     """Read events behind a cursor: a page, waiting for one if asked, or a stream."""
-    await require_account(request)
     types = TypeFilter(checked(part for part in request.query.get("types", "").split(",") if part))
     feed = request.app[FEED]
     cursor = request.headers.get("Last-Event-ID") or request.query.get("after", "")
@@ -185,8 +188,9 @@ async def read_feed(request: web.Request) -> web.StreamResponse:
 @routes.get("/v1/events/{id}")
 async def read_event(request: web.Request) -> web.Response:
     """Show one public event, cut to the caller's rights."""
-    view = await _view(request)
-    row = await request.app[READER].event(request.match_info["id"])
+    account = caller(request, Account)
+    view = _view_of(account)
+    row = await request.app[READER].event(request.match_info["id"], viewer_of(account))
     if row is None or not view.sees(row):
         raise NotFound
     body = (await request.app[RENDERER].bodies([row], view))[0]
@@ -194,12 +198,18 @@ async def read_event(request: web.Request) -> web.Response:
 
 
 async def _view(request: web.Request) -> View:
-    account = await require_account(request)
+    account = await caller_now(request)
+    if not isinstance(account, Account):
+        raise NotFound
+    return _view_of(account)
+
+
+def _view_of(account: Account) -> View:
     return View(account.account_id, "operator" in account.scopes, "health" in account.scopes)
 
 
 async def _streamed(request: web.Request, parts: AsyncIterator[bytes]) -> web.StreamResponse:
-    """Write a stream; a reader that takes nothing for half a minute is cut off."""
+    """Write a stream; a reader that takes nothing for eight seconds is cut off."""
     response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
     await response.prepare(request)
@@ -214,12 +224,12 @@ async def _streamed(request: web.Request, parts: AsyncIterator[bytes]) -> web.St
 
 
 async def _body(request: web.Request, model: type[Model]) -> Model:
+    check_encoding(request)
     raw = await request.read()
     try:
         return model.model_validate_json(raw or b"{}")
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_context=False, include_url=False)
-        places = [{"field": ".".join(map(str, fault["loc"])), "fault": fault["type"]} for fault in faults[:20]]
+        places = [{"field": fault.member, "fault": fault.kind} for fault in faults_of(model, error)[:20]]
         raise BadRequest(errors=places) from None
 
 

@@ -8,15 +8,15 @@ from typing import Any
 from aiohttp import web
 
 from fieldsvc.access.callers import Account
-from fieldsvc.errors import Unauthorized
+from fieldsvc.access.rights import sees_event
+from fieldsvc.access.viewers import viewer_of
 from fieldsvc.journal.stories import Stories
 from fieldsvc.publishing.formats import suivi
 from fieldsvc.publishing.formats.suivi import ItemEvent, Reader
-from fieldsvc.web.auth import ACCESS, base_url
+from fieldsvc.web.auth import base_url, caller
 from fieldsvc.web.problems import json_response
 from handlers.registry import Registry
 
-KEY_HEADER = "X-Okapi-Key"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
@@ -32,7 +32,8 @@ class Suivi:
         """Answer each number in the order asked: its shipment, or that it is not valid or not known to this account."""
         valid = [each for each in ids if _ID.fullmatch(each)]
         names = [f"item/{form}" for each in valid for form in (each, each.upper())]
-        stories = await self.stories.of(self.registry.handlers["item"], names, datetime.now(UTC))
+        handler, now = self.registry.handlers["item"], datetime.now(UTC)
+        stories = await self.stories.of(handler, names, now, viewer=viewer_of(account))
         seen = {name: story for name, story in stories.items() if story.said and _sees(account, story.account)}
         answers = []
         for each in ids:
@@ -52,10 +53,7 @@ SUIVI = web.AppKey("SUIVI", Suivi)
 
 async def idships(request: web.Request) -> web.Response:
     """Follow one to ten items in the shape of La Poste's Suivi v2."""
-    key = request.headers.get(KEY_HEADER, "").strip()
-    if not key:
-        raise Unauthorized(f"An account's key stands in the header {KEY_HEADER}.")
-    account, found = await request.app[ACCESS].account(key), request.app[SUIVI]
+    account, found = caller(request, Account), request.app[SUIVI]
     reader = Reader(suivi.language_of(request.query.get("lang")), found.zone, f"{base_url(request)}/suivi?code=")
     ids = [each.strip() for each in request.match_info["ids"].split(",")]
     if len(ids) > suivi.MOST_IDS:
@@ -67,7 +65,7 @@ async def idships(request: web.Request) -> web.Response:
 
 
 def _sees(account: Account, owner: str | None) -> bool:
-    return "operator" in account.scopes or (owner is not None and owner == account.account_id)
+    return sees_event(account.account_id, operator="operator" in account.scopes, owner=owner, site=None)
 
 
 routes: list[web.RouteDef] = [web.get("/suivi/v2/idships/{ids}", idships)]

@@ -1,13 +1,18 @@
 """The supervisor's screen: the list of the day's rounds beside the map of the town."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from fieldsvc.access.callers import Person
-from fieldsvc.web.auth import ACCESS, require_person
+from fieldsvc.errors import NotFound
+from fieldsvc.journal.upkeep import PROGRESS_DAYS
+from fieldsvc.store import site as sites
+from fieldsvc.web.auth import ACCESS, caller
 from fieldsvc.web.basemap import BASEMAP
+from fieldsvc.web.looks import REASONS
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.files import static_url
 from fieldsvc.web.pages.page import language_of
@@ -16,14 +21,28 @@ _EVERYWHERE = "-180,-90,180,90"
 
 
 async def supervision(request: web.Request) -> web.Response:
-    """Show a supervisor the rounds of their site; an operator those of all sites, or of the one in `?site=`."""
-    person = await require_person(request, ("supervisor", "operator"))
-    return render(request, "supervision.html", person=person, config=_config(request, person))
+    """Show a supervisor the rounds of their site; an operator those of all sites, or of the one in `?site=`. NotFound."""
+    person = caller(request, Person)
+    asked = request.query.get("site") if person.role == "operator" and not person.site else None
+    if asked and (not asked.isprintable() or not await sites.exists(request.app[ACCESS].database, asked)):
+        raise NotFound
+    kept = {"site": asked} if asked else {}
+    config = _config(request, person.site or asked or None)
+    return render(request, "supervision.html", person=person, kept=kept, config=config, past=_past(request))
 
 
-def _config(request: web.Request, person: Person) -> dict[str, Any]:
+def _past(request: web.Request) -> dict[str, Any]:
+    """Tell which past days there may be, and for which reasons they are opened."""
+    today = datetime.now(UTC).astimezone(request.app[ACCESS].settings.zone).date()
+    return {
+        "first": today - timedelta(days=PROGRESS_DAYS - 1),
+        "last": today - timedelta(days=1),
+        "reasons": REASONS,
+    }
+
+
+def _config(request: web.Request, site: str | None) -> dict[str, Any]:
     """Collect what the page's scripts must know; none of it is secret."""
-    site = person.site or (request.query.get("site") if person.role == "operator" else None)
     basemap = request.app.get(BASEMAP)
     attribution = basemap.attribution.get(language_of(request), "") if basemap else ""
     return {

@@ -6,13 +6,14 @@ from datetime import date
 
 from aiohttp import web
 
+from fieldsvc.access.rights import Thing
 from fieldsvc.errors import BadRequest, NotFound
 from fieldsvc.tracking import replay
 from fieldsvc.tracking.geometry import Document, Geometry
 from fieldsvc.tracking.lines import Lines
-from fieldsvc.web.auth import ACCESS, require_person
+from fieldsvc.web.auth import ACCESS, seen, site_of, sites_for
 from fieldsvc.web.carrier import page_limit
-from fieldsvc.web.live import WATCHERS, site_of, takes_gzip
+from fieldsvc.web.live import takes_gzip
 from fieldsvc.web.problems import json_response
 from fieldsvc.work.runs import Runs
 
@@ -25,8 +26,7 @@ _DAY, _ID = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile(r"run-[^\x00]{
 
 async def list_runs(request: web.Request) -> web.Response:
     """List the runs of a day with their work and where they are, a page at a time."""
-    person = await require_person(request, WATCHERS)
-    site, day, limit = await site_of(request, person), _day(request), page_limit(request)
+    site, day, limit = await site_of(request, Thing.RUN), _day(request), page_limit(request)
     after, database = _opened(request.query.get("cursor")), request.app[ACCESS].database
     found = await replay.runs_of(database, request.app[LINES], day, site=site, after=after, limit=limit + 1)
     more = {"cursor": _sealed(found[limit - 1]["run_id"])} if len(found) > limit else {}
@@ -35,15 +35,13 @@ async def list_runs(request: web.Request) -> web.Response:
 
 async def list_rounds(request: web.Request) -> web.Response:
     """Give the lines of a site's rounds as GeoJSON."""
-    person = await require_person(request, WATCHERS)
-    return _geojson(request, await request.app[GEOMETRY].of_site(await site_of(request, person)))
+    return _geojson(request, await request.app[GEOMETRY].of_site(await site_of(request, Thing.ROUND)))
 
 
 async def read_round(request: web.Request) -> web.Response:
     """Give the line and the stops of a round as GeoJSON."""
-    person = await require_person(request, WATCHERS)
-    site = await site_of(request, person)
-    found = await request.app[GEOMETRY].of_round(request.match_info["id"], site=site)
+    sites = sites_for(request, Thing.ROUND)
+    found = await request.app[GEOMETRY].of_round(request.match_info["id"], sites=sites)
     if found is None:
         raise NotFound
     return _geojson(request, found)
@@ -51,10 +49,9 @@ async def read_round(request: web.Request) -> web.Response:
 
 async def replay_run(request: web.Request) -> web.Response:
     """Tell how a run went along its line, with what arrived late and when."""
-    person = await require_person(request, WATCHERS)
-    site = await site_of(request, person)
-    lines, database = request.app[LINES], request.app[ACCESS].database
-    found = await replay.way_of(database, lines, request.match_info["id"], site=site)
+    site = await site_of(request, Thing.RUN)
+    lines = request.app[LINES]
+    found = await replay.way_of(seen(request), lines, request.match_info["id"], site=site)
     if found is None:
         raise NotFound
     return json_response(found)

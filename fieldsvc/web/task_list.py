@@ -17,7 +17,7 @@ _WORD = re.compile("[a-z_]{1,64}")
 
 async def list_tasks(request: web.Request) -> web.Response:
     """List the caller's tasks, the newest day first, a page at a time."""
-    _, orderer = await orderer_of(request)
+    _, orderer = orderer_of(request)
     asked, query = _wanted(request), request.query
     after = opened(query.get("cursor"), start=date.max)
     found, following = await request.app[TASKS].page(orderer, asked, after=after, limit=page_limit(request))

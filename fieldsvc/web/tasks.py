@@ -6,9 +6,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from fieldsvc.access.callers import Account, Person
+from fieldsvc.access.rights import orders_of
 from fieldsvc.errors import BadRequest, Invalid, TooLarge, UnsupportedMedia
 from fieldsvc.intake.json import Unfit, check
-from fieldsvc.web.auth import has_api_key, require_account, require_person
+from fieldsvc.web.auth import caller
+from fieldsvc.web.bodies import check_encoding
 from fieldsvc.web.problems import json_response
 from fieldsvc.work.idempotency import once
 from fieldsvc.work.task_body import read_body
@@ -18,12 +21,11 @@ from handlers.story import Actor
 
 TASKS = web.AppKey("TASKS", Tasks)
 KEY_HEADER = "Idempotency-Key"
-_ROLES = ("adviser", "supervisor")
 
 
 async def create(request: web.Request) -> web.Response:
     """Order a task; with an Idempotency-Key the same request has one effect and one answer."""
-    owner, orderer = await orderer_of(request)
+    owner, orderer = orderer_of(request)
     sent = await read_object(request)
     tasks, key = request.app[TASKS], request.headers.get(KEY_HEADER)
 
@@ -42,39 +44,39 @@ async def create(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """Give one task of the caller's."""
-    _, orderer = await orderer_of(request)
+    _, orderer = orderer_of(request)
     return json_response(await request.app[TASKS].read(request.match_info["id"], orderer))
 
 
 async def change(request: web.Request) -> web.Response:
     """Change members of a task that the carrier has not seen."""
-    _, orderer = await orderer_of(request)
+    _, orderer = orderer_of(request)
     patch = await read_object(request)
     return json_response(await request.app[TASKS].change(request.match_info["id"], patch, orderer))
 
 
 async def cancel(request: web.Request) -> web.Response:
     """Cancel a task that the carrier has not seen."""
-    _, orderer = await orderer_of(request)
+    _, orderer = orderer_of(request)
     await request.app[TASKS].cancel(request.match_info["id"], orderer)
     return web.Response(status=204)
 
 
-async def orderer_of(request: web.Request) -> tuple[str, Orderer]:
+def orderer_of(request: web.Request) -> tuple[str, Orderer]:
     """Tell who orders: (the account that called, what it may order)."""
-    if has_api_key(request):
-        account = await require_account(request)
-        actor = Actor("subscriber", account=account.account_id)
-        return account.account_id, Orderer(actor, scopes=account.scopes, sandbox=account.site == sandbox.SITE)
-    person = await require_person(request, _ROLES)
-    actor = Actor(person.role, entered_by=person.account_id)
-    return person.account_id, Orderer(actor, site=person.site or ("" if person.role == "supervisor" else None))
+    who = caller(request, Account, Person)
+    account, sites = orders_of(who)
+    if isinstance(who, Account):
+        actor = Actor("subscriber", account=account)
+        return who.account_id, Orderer(actor, who.scopes, sandbox=who.site == sandbox.SITE)
+    return who.account_id, Orderer(Actor(who.role, account, who.account_id), site=sites.narrowed(None))
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
     """Read a JSON object from the body. UnsupportedMedia, TooLarge, BadRequest; Invalid for what could not be kept."""
     if request.content_type not in {"application/json", "application/merge-patch+json"}:
         raise UnsupportedMedia("The body is application/json.")
+    check_encoding(request)
     try:
         body = orjson.loads(await request.read())
     except web.HTTPRequestEntityTooLarge:

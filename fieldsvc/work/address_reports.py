@@ -10,9 +10,11 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fieldsvc.errors import Conflict, Invalid, NotFound
+from fieldsvc.faults import said
+from fieldsvc.sites import Sites
 from fieldsvc.store import address_report as store
 from fieldsvc.store.address_report import ReportRow
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from fieldsvc.work.rounds import RoundStore
 from fieldsvc.work.runs import Sender
 from fieldsvc.work.sheets import BlobOpener
@@ -69,9 +71,7 @@ def read_judgement(body: object) -> Judgement:
     try:
         return Judgement.model_validate_json(orjson.dumps(body))
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        shown = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:5]]
-        raise BadJudgement("; ".join(shown)) from None
+        raise BadJudgement(said(Judgement, error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,48 +84,45 @@ class AddressReports:
     rounds: RoundStore
 
     async def page(
-        self, site: str | None, state: str | None, *, after: tuple[datetime, UUID], limit: int
+        self, seen: Seen, site: str | None, state: str | None, *, after: tuple[datetime, UUID], limit: int
     ) -> tuple[list[dict[str, Any]], tuple[datetime, UUID] | None]:
         """List reports with what is personal, the oldest first; and where the next page begins."""
-        rows = await store.page(self.database, site, state, after=after, limit=limit + 1)
+        rows = await store.page(seen, site, state, after=after, limit=limit + 1)
         opened = await self.opener.open_blobs([row.sealed for row in rows[:limit]]) if rows else []
         shown = [_described(row, personal) for row, personal in zip(rows, opened, strict=False)]
         last = rows[limit - 1] if len(rows) > limit else None
         return shown, (last.reported_at, last.id) if last else None
 
-    async def confirm(self, report_id: UUID, asked: Judgement, *, by: Actor, site: str | None) -> dict[str, Any]:
+    async def confirm(
+        self, report_id: UUID, asked: Judgement, *, by: Actor, sites: Sites, seen: Seen
+    ) -> dict[str, Any]:
         """Let a report hold. NotFound, ReportWithdrawn, PlaceNeeded, BadJudgement for a place that is none of the site."""
-        row = await self._own(report_id, site)
+        row = await _own(seen, report_id, sites)
         place = asked.place.model_dump(exclude_none=True) if asked.place else None
         if place is not None:
             await self._check(place, row.site)
         elif row.change in MOVING:
             await self._check_proposed(row)
-        return await self._say("confirmed", row, {"place": place, "reason": asked.reason}, by=by)
+        return await self._say("confirmed", row, {"place": place, "reason": asked.reason}, by=by, seen=seen)
 
-    async def reject(self, report_id: UUID, asked: Judgement, *, by: Actor, site: str | None) -> dict[str, Any]:
+    async def reject(self, report_id: UUID, asked: Judgement, *, by: Actor, sites: Sites, seen: Seen) -> dict[str, Any]:
         """Let a report hold no more: what it changed is put back. NotFound, ReportWithdrawn, BadJudgement."""
         if asked.place is not None:
             raise BadJudgement("place: what is rejected has no place.")
-        return await self._say("rejected", await self._own(report_id, site), {"reason": asked.reason}, by=by)
+        row = await _own(seen, report_id, sites)
+        return await self._say("rejected", row, {"reason": asked.reason}, by=by, seen=seen)
 
-    async def _say(self, word: str, row: ReportRow, more: Mapping[str, Any], *, by: Actor) -> dict[str, Any]:
+    async def _say(
+        self, word: str, row: ReportRow, more: Mapping[str, Any], *, by: Actor, seen: Seen
+    ) -> dict[str, Any]:
         data = {"delivery_point_id": row.delivery_point_id, "report_id": str(row.id)}
         data |= {name: value for name, value in more.items() if value is not None}
         result = await self.commands.send(f"address_change.{word}", data, actor=by, site=row.site)
-        told = await store.read(self.database, row.id)
+        told = await store.read(seen, row.id)
         if told is None:
             raise NotFound
         opened = await self.opener.open_blobs([told.sealed])
         return _described(told, opened[0]) | dict(result.answer or {})
-
-    async def _own(self, report_id: UUID, site: str | None) -> ReportRow:
-        row = await store.read(self.database, report_id)
-        if row is None or (site is not None and row.site != site):
-            raise NotFound
-        if row.state == "withdrawn":
-            raise ReportWithdrawn
-        return row
 
     async def _check(self, place: Mapping[str, Any], site: str | None) -> None:
         """Hold a person's place to rounds and stops that there are."""
@@ -146,6 +143,15 @@ class AddressReports:
     async def _round(self, round_id: str) -> Round | None:
         known = await self.rounds.known_round(round_id)
         return known.stored.round if known else None
+
+
+async def _own(seen: Seen, report_id: UUID, sites: Sites) -> ReportRow:
+    row = await store.read(seen, report_id)
+    if row is None or row.site not in sites:
+        raise NotFound
+    if row.state == "withdrawn":
+        raise ReportWithdrawn
+    return row
 
 
 def _knows(rnd: Round, place: Mapping[str, Any]) -> bool:

@@ -12,8 +12,10 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fieldsvc.errors import Conflict, Invalid, NotFound
+from fieldsvc.faults import said
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.submission import Incoming, Submission
+from fieldsvc.sites import Sites
 from fieldsvc.store import cover as store
 from fieldsvc.store import roster
 from fieldsvc.store.cover import DayRun, Kept
@@ -74,9 +76,7 @@ def read_asked(body: object) -> CoverAsked:
     try:
         return CoverAsked.model_validate_json(orjson.dumps(body))
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        shown = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:5]]
-        raise BadCover("; ".join(shown)) from None
+        raise BadCover(said(CoverAsked, error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,10 @@ class Cover:
             "solved_in_s": solved_s,
         }
 
-    async def confirm(self, proposal_id: str, *, by: Actor, site: str | None) -> dict[str, Any]:
+    async def confirm(self, proposal_id: str, *, by: Actor, sites: Sites) -> dict[str, Any]:
         """Tell everybody. NotFound, ProposalConfirmed; ProposalStale with `changed`, what is different of which run."""
         kept = await store.read(self.database, proposal_id)
-        if kept is None or (site is not None and kept.site != site):
+        if kept is None or kept.site not in sites:
             raise NotFound
         if kept.confirmed_at is not None:
             raise ProposalConfirmed

@@ -9,12 +9,12 @@ import io
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
-
-from fpdf import FPDF
-from fpdf.enums import AssociatedFileRelationship, XPos, YPos
+from typing import TYPE_CHECKING, Any
 
 from handlers.fields import parse_time
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
 
 LANGUAGES = ("fr", "en")
 ATTACHED_AS = "proof.json"
@@ -90,6 +90,8 @@ def _letter(letter: str) -> str:
 
 def render(proof: Mapping[str, Any], signed_json: bytes, *, lang: str = "fr") -> bytes:
     """Draw the page of a proof, with its signed JSON attached; the caller signs the file. `lang` is fr or en."""
+    from fpdf import FPDF  # noqa: PLC0415 - it loads a whole font library, which only a process that prints needs
+
     page = FPDF(format="A4")
     page.core_fonts_encoding = _ENCODING
     page.set_creation_date(parse_time(proof["issued_at"]))
@@ -109,19 +111,19 @@ def render(proof: Mapping[str, Any], signed_json: bytes, *, lang: str = "fr") ->
         bytes=signed_json,
         basename=ATTACHED_AS,
         mime_type="application/json",
-        associated_file_relationship=AssociatedFileRelationship.DATA.value,
+        associated_file_relationship="Data",
         modification_date=parse_time(proof["issued_at"]),
         compress=False,
     )
     return bytes(page.output() or b"")
 
 
-def _heading(page: FPDF, proof: Mapping[str, Any], lang: str) -> None:
+def _heading(page: "FPDF", proof: Mapping[str, Any], lang: str) -> None:
     page.set_font("Helvetica", "B", 18)
-    page.cell(_WIDTH_MM, 10, _WORDS["title"][lang], new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    page.cell(_WIDTH_MM, 10, _WORDS["title"][lang], new_x="LMARGIN", new_y="NEXT")
     if proof["item"]["registered"]:
         page.set_font("Helvetica", "", 12)
-        page.cell(_WIDTH_MM, 7, _WORDS["registered"][lang], new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        page.cell(_WIDTH_MM, 7, _WORDS["registered"][lang], new_x="LMARGIN", new_y="NEXT")
     page.ln(4)
 
 
@@ -162,7 +164,7 @@ def _moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _row(page: FPDF, label: str, value: str, *, points: int = _POINTS) -> None:
+def _row(page: "FPDF", label: str, value: str, *, points: int = _POINTS) -> None:
     page.set_font("Helvetica", "", 9)
     page.set_text_color(90)
     top = page.get_y()
@@ -175,7 +177,7 @@ def _row(page: FPDF, label: str, value: str, *, points: int = _POINTS) -> None:
     page.set_xy(page.l_margin, max(page.get_y(), below))
 
 
-def _picture(page: FPDF, name: str, picture: Mapping[str, Any], lang: str) -> None:
+def _picture(page: "FPDF", name: str, picture: Mapping[str, Any], lang: str) -> None:
     page.ln(3)
     if "image" not in picture:
         _row(page, _WORDS[name][lang], _WORDS["pending"][lang])
@@ -186,10 +188,10 @@ def _picture(page: FPDF, name: str, picture: Mapping[str, Any], lang: str) -> No
     _row(page, _WORDS["sent_hash"][lang], picture["sha256"], points=_SMALL_POINTS)
 
 
-def _foot(page: FPDF, lang: str, *, replaced: bool) -> None:
+def _foot(page: "FPDF", lang: str, *, replaced: bool) -> None:
     page.ln(6)
     page.set_font("Helvetica", "", 8)
     page.set_text_color(90)
-    page.multi_cell(_FOOT_MM, 4.5, printable(_WORDS["foot"][lang]), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    page.multi_cell(_FOOT_MM, 4.5, printable(_WORDS["foot"][lang]), align="L", new_x="LMARGIN", new_y="NEXT")
     if replaced:
         page.multi_cell(_FOOT_MM, 4.5, printable(_WORDS["letters"][lang]), align="L")

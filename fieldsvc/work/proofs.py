@@ -15,11 +15,13 @@ from fieldsvc.journal.rows import FIELD_PART
 from fieldsvc.journal.sealed import Opener, Vault
 from fieldsvc.journal.stories import Stories, Story
 from fieldsvc.media.keeping import Media
+from fieldsvc.sites import EVERYWHERE, NOWHERE, Sites
 from fieldsvc.store.database import Database
-from fieldsvc.work import proof_document, proof_pdf
+from fieldsvc.store.viewer import SUBSCRIBER, Viewer, site_for
+from fieldsvc.work import kept_proofs, proof_document, proof_pdf
 from handlers import item, proof, tasks
 from handlers import media as pictures
-from handlers.fields import format_time
+from handlers.fields import format_time, parse_time
 from handlers.story import Fact, Said
 from sql import query
 
@@ -45,10 +47,17 @@ _SHOWS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who asks: an account as the sender, or a person of the operator, of one site or of all (`site` None)."""
+    """Who asks: an account as the sender, or a person of the operator with the sites that they see."""
 
     account: str | None = None
-    site: str | None = None
+    sites: Sites = NOWHERE
+
+    @property
+    def viewer(self) -> Viewer:
+        """For whom it is looked up."""
+        if self.account is not None:
+            return Viewer(SUBSCRIBER, self.account)
+        return Viewer("operator", site=site_for(self.sites))
 
     @property
     def copy(self) -> str:
@@ -59,11 +68,11 @@ class Reader:
         """Tell whether the item is theirs: the account's own, or handed over by their site."""
         if self.account is not None:
             return story.account == self.account
-        return self.site is None or self.site == site
+        return site in self.sites
 
 
 class Proofs:
-    """Makes proofs on demand; nothing of them is stored."""
+    """Makes proofs on demand; nothing of them is stored, but for those that are owed although the person was erased."""
 
     def __init__(self, database: Database, vault: Vault, media: Media) -> None:
         self._database = database
@@ -86,10 +95,40 @@ class Proofs:
         content = await self._content(item_id, reader)
         return await asyncio.to_thread(make_pdf, content, self._vault.sign, self.key, lang=lang)
 
+    async def keep_owed(self, item_id: str, account: str | None, *, since: datetime) -> int:
+        """Keep both copies of the proof of a registered item, if it was handed over since; return how many there are."""
+        readers = [Reader(sites=EVERYWHERE), *([Reader(account=account)] if account else [])]
+        count = 0
+        for reader in readers:
+            try:
+                content = await self._content_now(item_id, reader)
+            except NotFound:
+                continue
+            at = parse_time(content["handed_over"]["at"])
+            if content["item"]["registered"] and at >= since:
+                site = content.get("operator", {}).get("site")
+                copy = kept_proofs.Copy(reader.copy, account, site, at, content)
+                await kept_proofs.keep(self._database, self._vault, f"item/{item_id}", copy)
+                count += 1
+        return count
+
     async def _content(self, item_id: str, reader: Reader) -> dict[str, Any]:
+        """Write what a proof says now, else what was kept of it when the person was erased. NotFound."""
+        try:
+            return await self._content_now(item_id, reader)
+        except NotFound:
+            kept = await kept_proofs.read(self._database, self._opener, f"item/{item_id}", reader.copy)
+            theirs = kept is not None and (
+                kept.account == reader.account if reader.account is not None else kept.site in reader.sites
+            )
+            if kept is None or not theirs:
+                raise
+            return {**kept.content, "issued_at": format_time(datetime.now(UTC))}
+
+    async def _content_now(self, item_id: str, reader: Reader) -> dict[str, Any]:
         now = datetime.now(UTC)
         subject = f"item/{item_id}"
-        story = (await self._stories.of(item.HANDLER, [subject], now)).get(subject)
+        story = (await self._stories.of(item.HANDLER, [subject], now, viewer=reader.viewer)).get(subject)
         if story is None:
             raise NotFound
         told = next((each for each in reversed(story.said) if each.type in HANDED_OVER), None)

@@ -9,8 +9,9 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from fieldsvc.errors import NotFound
+from fieldsvc.faults import said
 from fieldsvc.store import roster as store
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from fieldsvc.store.roster import Absence, Change, KnownCarrier, RosterRow, Shown
 from fieldsvc.work.errors import BadRoster
 from fieldsvc.work.runs import Runs
@@ -81,7 +82,7 @@ class Rosters:
     runs: Runs
 
     async def read(
-        self, site: str | None, days: tuple[date, date], *, after: tuple[date, str], limit: int
+        self, seen: Seen, site: str | None, days: tuple[date, date], *, after: tuple[date, str], limit: int
     ) -> tuple[dict[str, Any], tuple[date, str] | None]:
         """Read a page of the roster of a site, or of all, and where the next begins; the first page has who is away and known.
 
@@ -89,26 +90,12 @@ class Rosters:
         """
         if not timedelta(0) <= days[1] - days[0] <= LONGEST:
             raise BadRoster("until is not before from, and at most 92 days after it.")
-        rows = await store.page(self.database, site, days, after=after, limit=limit + 1)
+        rows = await store.page(seen, site, days, after=after, limit=limit + 1)
         found: dict[str, Any] = {"rows": [_row(each) for each in rows[:limit]]}
         if after == (date.min, ""):
-            found |= await self._people(site, days)
+            found |= await _people(seen, site, days)
         last = rows[limit - 1] if len(rows) > limit else None
         return found, (last.day, last.round_id) if last else None
-
-    async def _people(self, site: str | None, days: tuple[date, date]) -> dict[str, Any]:
-        known = await store.carriers(self.database, site, days[0] - _SINCE)
-        away = await store.absences(self.database, site, days)
-        start = await store.usual_start(self.database, site) if site else None
-        return {
-            "carriers": [
-                {"site": each.site, "carrier": each.carrier, "qualifications": each.qualifications} for each in known
-            ],
-            "absences": [
-                {"site": each.site, "day": each.day, "carrier": each.carrier, "kind": each.kind} for each in away
-            ],
-            "usual_start": f"{start:%H:%M}" if start else None,
-        }
 
     async def change(self, asked: RosterBody, site: str) -> dict[str, int]:
         """Take a change of a site's roster over, whole; return how many rows there were, and runs of which something was told.
@@ -126,14 +113,25 @@ class Rosters:
         return {"rows": len(asked.rows), "told": await self.runs.tell_changes(days)}
 
 
+async def _people(seen: Seen, site: str | None, days: tuple[date, date]) -> dict[str, Any]:
+    known = await store.carriers(seen, site, days[0] - _SINCE)
+    away = await store.absences(seen, site, days)
+    start = await store.usual_start(seen, site) if site else None
+    return {
+        "carriers": [
+            {"site": each.site, "carrier": each.carrier, "qualifications": each.qualifications} for each in known
+        ],
+        "absences": [{"site": each.site, "day": each.day, "carrier": each.carrier, "kind": each.kind} for each in away],
+        "usual_start": f"{start:%H:%M}" if start else None,
+    }
+
+
 def read_roster(body: object) -> RosterBody:
     """Check a decoded JSON body; BadRoster names the members that are wrong, never their values."""
     try:
         return RosterBody.model_validate_json(orjson.dumps(body))
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        shown = [f"{'.'.join(map(str, fault['loc'][:3])) or 'body'}: {fault['msg']}" for fault in faults[:5]]
-        raise BadRoster("; ".join(shown)) from None
+        raise BadRoster(said(RosterBody, error)) from None
 
 
 def _change(asked: RosterBody, site: str) -> Change:

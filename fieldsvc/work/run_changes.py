@@ -9,6 +9,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fieldsvc.errors import NotFound
+from fieldsvc.faults import said
+from fieldsvc.sites import Sites
 from fieldsvc.store import roster
 from fieldsvc.store import run as store
 from fieldsvc.store import task as tasks
@@ -79,22 +81,20 @@ def read_change(model: type[Asked], body: object) -> Asked:
     try:
         return model.model_validate_json(orjson.dumps(body), strict=True)
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        shown = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:5]]
-        raise BadMove("; ".join(shown)) from None
+        raise BadMove(said(model, error)) from None
 
 
 @dataclass(frozen=True, slots=True)
 class RunChanges:
-    """Moves work between the runs of today and tomorrow. `site` bounds who asks; None = any site."""
+    """Moves work between the runs of today and tomorrow. `sites` are those whose runs they see who ask."""
 
     database: Database
     commands: Sender
     runs: Runs
 
-    async def reassign(self, run_id: str, to_carrier: str, *, by: Actor, site: str | None) -> dict[str, Any]:
+    async def reassign(self, run_id: str, to_carrier: str, *, by: Actor, sites: Sites) -> dict[str, Any]:
         """Give a run to another carrier of its site. NotFound, RunOver, BadMove for an unknown carrier, CarrierAway."""
-        run = await self._open(run_id, site)
+        run = await self._open(run_id, sites)
         await self._check_carrier(run, to_carrier)
         if run.carrier != to_carrier:
             await self._send("run.reassigned", {"run_id": run_id, "to_carrier": to_carrier}, run, by=by)
@@ -109,14 +109,14 @@ class RunChanges:
         stop_ids: Sequence[str] = (),
         task_ids: Sequence[str] = (),
         by: Actor,
-        site: str | None,
+        sites: Sites,
     ) -> dict[str, Any]:
         """Give stops with their open work, or single open tasks, of a run to another run of its day and site.
 
         NotFound, RunOver, BadMove for runs that do not fit, NothingToMove where none of it is the run's.
         """
-        giver = await self._open(run_id, site)
-        taker = await self._open(to_run, site)
+        giver = await self._open(run_id, sites)
+        taker = await self._open(to_run, sites)
         if giver.run_id == taker.run_id or (giver.day, giver.site) != (taker.day, taker.site):
             raise BadMove("Work goes to another run of the same day and site.", members=["to_run"])
         own = await self._own_tasks(giver, task_ids) if task_ids else []
@@ -126,20 +126,20 @@ class RunChanges:
         await self._send("run.split", data, giver, by=by)
         return {"giver": await self._versions(run_id), "taker": await self._versions(to_run)}
 
-    async def split_as(self, run_id: str, asked: Split, *, by: Actor, site: str | None) -> dict[str, Any]:
+    async def split_as(self, run_id: str, asked: Split, *, by: Actor, sites: Sites) -> dict[str, Any]:
         """Split a run as somebody asked. NothingToMove where a part has no stop that the run still does itself."""
         stops: list[str] = []
         if asked.stops is not None:
-            run, ends = await self._open(run_id, site), (asked.stops.from_, asked.stops.to)
+            run, ends = await self._open(run_id, sites), (asked.stops.from_, asked.stops.to)
             stops = await store.stops_between(self.database, run.day, run.round_id, first=ends[0], last=ends[1])
-        return await self.split(run_id, asked.to_run, stop_ids=stops, task_ids=asked.task_ids or (), by=by, site=site)
+        return await self.split(run_id, asked.to_run, stop_ids=stops, task_ids=asked.task_ids or (), by=by, sites=sites)
 
-    async def hand_over(self, run_id: str, asked: HandOver, *, by: Actor, site: str | None) -> dict[str, Any]:
+    async def hand_over(self, run_id: str, asked: HandOver, *, by: Actor, sites: Sites) -> dict[str, Any]:
         """Note what one side counted, or both. NotFound, RunOver; BadMove for a run of another day or an unknown carrier."""
-        giver = await self._open(run_id, site)
+        giver = await self._open(run_id, sites)
         if asked.to_carrier is not None:
             await self._check_carrier(giver, asked.to_carrier)
-        taker = await self._open(asked.to_run, site) if asked.to_run else giver
+        taker = await self._open(asked.to_run, sites) if asked.to_run else giver
         if (giver.day, giver.site) != (taker.day, taker.site):
             raise BadMove("Things go to a run of the same day and site.", members=["to_run"])
         named = {"to_run": asked.to_run, "to_carrier": asked.to_carrier}
@@ -150,9 +150,9 @@ class RunChanges:
             await self._send("run.taken_over", taken | {"from_run": run_id}, taker, by=by)
         return {"given": asked.counts.model_dump(), "taken": asked.taken.model_dump() if asked.taken else None}
 
-    async def _open(self, run_id: str, site: str | None) -> ChangedRun:
+    async def _open(self, run_id: str, sites: Sites) -> ChangedRun:
         found = await store.change_of(self.database, run_id)
-        if found is None or (site is not None and found.site != site):
+        if found is None or found.site not in sites:
             raise NotFound
         today = self.runs.today(datetime.now(UTC))
         if found.state == "ended" or found.day not in (today, today + timedelta(days=1)):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from fieldsvc.faults import faults_of, said
 from fieldsvc.work.errors import BadTask, SandboxSubject, SubjectRequired, UnknownService
 from handlers import sandbox
 from handlers.base import Handler
@@ -73,17 +74,15 @@ def read_body(body: object) -> TaskBody:
     try:
         return TaskBody.model_validate_json(orjson.dumps(dict(body)), strict=True)
     except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False, include_context=False)
-        reasons = [(".".join(map(str, fault["loc"][:3])) or "body", fault["msg"]) for fault in faults]
-        shown = "; ".join(f"{member}: {reason}" for member, reason in reasons[:5])
-        raise BadTask(shown, members=sorted({member for member, _ in reasons})) from None
+        members = sorted({fault.member for fault in faults_of(TaskBody, error)})
+        raise BadTask(said(TaskBody, error), members=members) from None
 
 
 def handler_of(registry: Registry, service: str) -> Handler:
     """Find the service that takes such tasks; UnknownService."""
     handler = registry.task_handler(service)
     if handler is None:
-        raise UnknownService(f"No service {service} takes tasks.")
+        raise UnknownService
     return handler
 
 

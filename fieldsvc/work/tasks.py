@@ -10,9 +10,10 @@ from typing import Any
 from fieldsvc.errors import Forbidden, NotFound
 from fieldsvc.store import delivery_point as points
 from fieldsvc.store import task as store
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
 from fieldsvc.store.run import run_id_of
 from fieldsvc.store.task import TaskRow
+from fieldsvc.store.viewer import EVERY_SITE, SUBSCRIBER, Viewer
 from fieldsvc.work.booking import prepared
 from fieldsvc.work.errors import BadTask, PlaceRequired, TaskClosed, TaskSeen
 from fieldsvc.work.pilots import Pilots
@@ -44,6 +45,13 @@ class Orderer:
     def own_site(self) -> str | None:
         """The site that its orders are told with: a sandbox's own."""
         return sandbox.SITE if self.sandbox else None
+
+    @property
+    def viewer(self) -> Viewer:
+        """For whom tasks are read."""
+        if self.actor.account is not None:
+            return Viewer(SUBSCRIBER, self.actor.account)
+        return Viewer(self.actor.kind, site=EVERY_SITE if self.site is None else self.site)
 
     def may_order(self, service: str) -> bool:
         """Tell whether tasks of this service may be ordered."""
@@ -85,7 +93,7 @@ class Tasks:
         if not orderer.may_order(body.service):
             raise Forbidden(f"This key has no scope order:{body.service}.", scope=f"order:{body.service}")
         task_id = task_id_of(orderer.actor.account, key)
-        if key is not None and (made := await store.read(self.database, task_id)):
+        if key is not None and (made := await store.read(self._seen(orderer), task_id)):
             return described(made, operator=orderer.scopes is None) | {"warnings": []}
         subject = sandbox_subject(handler, body) if orderer.sandbox else subject_of(handler, body)
         point, warnings = await self._placed_for(orderer, body, subject)
@@ -95,7 +103,7 @@ class Tasks:
         await self.send(
             order_of(task_id, subject, body, on=on, delivery_point=point), orderer.actor, site=orderer.own_site
         )
-        row = await store.read(self.database, task_id)
+        row = await store.read(self._seen(orderer), task_id)
         if row is None:
             raise NotFound
         return described(row, operator=orderer.scopes is None) | {"warnings": warnings}
@@ -113,7 +121,7 @@ class Tasks:
         `asked` may hold `on`, `state` and `service`.
         """
         wanted = store.Wanted(orderer.actor.account, orderer.site, **asked)
-        rows = await store.page(self.database, wanted, after=after or (date.max, ""), limit=limit + 1)
+        rows = await store.page(self._seen(orderer), wanted, after=after or (date.max, ""), limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         shown = [described(row, operator=orderer.scopes is None) for row in rows[:limit]]
         return shown, (last.day, last.id) if last else None
@@ -199,8 +207,11 @@ class Tasks:
         opened = (await self._opener.open_blobs([row.sealed]))[0]
         return opened if isinstance(opened, dict) else {"erased": True}
 
+    def _seen(self, orderer: Orderer) -> Seen:
+        return self.database.seen_by(orderer.viewer)
+
     async def _own(self, task_id: str, orderer: Orderer) -> TaskRow:
-        row = await store.read(self.database, task_id)
+        row = await store.read(self._seen(orderer), task_id)
         if row is None or not orderer.owns(row):
             raise NotFound
         return row

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: save
 -- Note how the case of a delivery point stands: (delivery_point_id, site, state, opened_at, answer_due_at, reason, asked_by, mail_waits_at, mail_waits_until, decision, decided_at, until, sealed). `site` only counts for a point of no round.
 insert into access_case (delivery_point_id, site, state, opened_at, answer_due_at, reason, asked_by, mail_waits_at, mail_waits_until,

@@ -1,3 +1,5 @@
+-- purpose: who is calling
+
 -- name: by_api_key
 -- Find the account that an API key belongs to, also a revoked one.
 select id, kind, name, email, site, parent, scopes, revoked_at from account where api_key_sha256 = $1;

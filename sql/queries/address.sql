@@ -1,3 +1,5 @@
+-- purpose: places
+
 -- name: lock_imports
 -- Wait until no other import of addresses runs; held until the transaction ends.
 select pg_advisory_xact_lock($1);

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: put
 -- Note a report as people judge it, or what became of it: (id, delivery_point_id, at, state, change, confidence, effective_on, round, score, sealed).
 insert into address_report (id, delivery_point_id, reported_at, state, change, confidence, effective_on, round_id, score, sealed)

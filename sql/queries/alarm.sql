@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: save
 -- Note an alarm as it is decided: (id, kind, run, site, carrier, stop_id, event, raised_at, acknowledged_at, acknowledged_by, rung, told).
 insert into alarm (id, kind, run, site, carrier, stop_id, event, raised_at, acknowledged_at, acknowledged_by, rung, told,

@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: save
 -- Note an alert as it is decided: (id, type, level, service, subject, discreet, run, site, event, raised_at, rung, told, acknowledged_at, acknowledged_by, settled_at). Without a run, that of its subject's newest task; the site is the run's, else the event's, else that of the delivery point that the subject is.
 with task_run as (

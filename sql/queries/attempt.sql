@@ -1,3 +1,5 @@
+-- purpose: answers of receivers
+
 -- name: add
 -- Log attempts.
 insert into attempt (day, endpoint, event_id, n, at, status, ms, error, body_4k)

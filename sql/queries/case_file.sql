@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: save
 -- Note a case as it is decided: (id, kind, subject, site, account, state, opened_at, due_at, closed_at, sealed).
 insert into case_file (id, kind, subject, site, account, state, opened_at, due_at, closed_at, sealed)

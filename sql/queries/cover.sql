@@ -1,3 +1,5 @@
+-- purpose: planning of work
+
 -- name: runs
 -- Read the runs of a site on a day as cover needs them: (site, day).
 select run.id, run.round_id, run.carrier, run.state, run.starts_at,

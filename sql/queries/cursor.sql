@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: start
 -- Set where a new endpoint starts.
 insert into cursor (endpoint, shard, day, pos)

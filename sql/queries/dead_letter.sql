@@ -1,3 +1,5 @@
+-- purpose: answers of receivers
+
 -- name: add
 -- Record events that were given up; the first record stays.
 insert into dead_letter (endpoint, event_id, subject, shard, day, pos, at, reason, attempts)

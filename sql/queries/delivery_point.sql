@@ -1,3 +1,5 @@
+-- purpose: places
+
 -- name: exists
 -- Is there such a delivery point?
 select exists (select 1 from delivery_point where id = $1);

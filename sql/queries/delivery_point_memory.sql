@@ -1,3 +1,5 @@
+-- purpose: places
+
 -- name: begin
 -- Begin to learn from a day on, in the shards that nobody has learned from: (shard[], day).
 insert into delivery_point_cursor (shard, day, pos) select shard, $2, 0 from unnest($1::smallint[]) as shard on conflict do nothing;

@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: call
 -- Have a duty desk told of an alert or alarm, as the subject's timer `desk`: (service, subject, alert_id). One of the site before one of all, an open one before all others.
 insert into timer (id, due_at, handler, kind, subject, key, payload)

@@ -1,3 +1,5 @@
+-- purpose: who is calling
+
 -- name: by_token
 -- Find the device that a token belongs to, also a revoked one.
 select id, carrier, site, round_id, passphrase, enrolled_at, revoked_at, lost_at from device where token_sha256 = $1;

@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: create
 -- Make an active endpoint.
 insert into endpoint (id, account, url, types, thin, created_at) values ($1, $2, $3, $4::text[], $5, now())

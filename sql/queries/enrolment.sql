@@ -1,3 +1,5 @@
+-- purpose: who is calling
+
 -- name: issue
 -- Keep a one-time code: its ticket as it is, its secret as a hash.
 insert into enrolment (ticket, secret_sha256, carrier, site, round_id, created_by, expires_at, replaces)

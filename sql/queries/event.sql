@@ -1,3 +1,5 @@
+-- purpose: journal
+
 -- name: last_of_shard
 -- Find the newest row of a shard.
 select day, pos, chain from event where shard = $1 order by day desc, pos desc limit 1;

@@ -1,3 +1,5 @@
+-- purpose: journal
+
 -- name: remember
 -- Remember the ids of a batch; those that were known are not returned.
 insert into event_id (id, day, shard, pos, site, content_hmac, received_at)

@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: save
 -- Note a hazard as it is decided: (id, kind, state, site, lat, lon, radius_m, west, south, east, north, until, reported_at, sealed). Sheets that may show it, or did, get a new version.
 with places as (

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: save
 -- Note an idea as it stands: (id, site, status, votes, submitted_at, decided_at, sealed).
 insert into idea (id, site, status, votes, submitted_at, decided_at, sealed) values ($1, $2, $3, $4, $5, $6, $7)

@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: keep
 -- Forget the instructions of a run that its story does not have, and raise the version of its sheet: (run_id, events).
 with gone as (

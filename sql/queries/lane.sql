@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: add
 -- Give a new endpoint its lane, free.
 insert into lane (endpoint, leased_until) values ($1, now());

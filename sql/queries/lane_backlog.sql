@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: add
 -- Keep later events of parked subjects; the same one again changes nothing.
 insert into lane_backlog (endpoint, subject, day, pos, shard)

@@ -1,3 +1,5 @@
+-- purpose: places
+
 -- name: read
 -- Read what was learned of a round.
 select body from learned_time where round_id = $1;

@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: running
 -- Read the runs from a day on that are started or paused, with where they are and their duty as committed.
 select run.id, run.day, run.round_id, run.site, run.carrier, run.state, round.version as round_version, run_state.through_at,

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: want
 -- Write down that a fact names a picture: (sha256, event, handler, subject, field, purpose, site, shared).
 insert into media_want (sha256, event, handler, subject, field, purpose, month, site, shared, wanted_at)

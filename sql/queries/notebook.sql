@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: write
 -- Keep one note: (event, delivery_point_id, kind, written_at, removed, sealed, run, carrier, trusted). Whoever knows the round is its regular carrier.
 insert into notebook (event, delivery_point_id, kind, by_regular, written_at, removed, sealed)

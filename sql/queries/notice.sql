@@ -1,3 +1,5 @@
+-- purpose: notices
+
 -- name: queue
 -- Queue a notice, once for its key: (key, template, way, lang, due_at or null, sealed).
 insert into notice (key, template, way, lang, sealed, queued_at, next_at)

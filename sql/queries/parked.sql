@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: save
 -- Park subjects, or note how far a parked one has come.
 insert into parked (endpoint, subject, shard, day, pos, attempts, next_at, reason, since)

@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: all
 -- List the services that are piloted, with their sites.
 select service, sites from pilot order by service;

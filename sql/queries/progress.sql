@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: with_duty
 -- Read what the journal decided about a run's duty, and its progress between two moments: (day, run, first, last).
 select (select body from state where handler = 'run' and subject = 'run/' || $2::text) as duty,

@@ -1,3 +1,5 @@
+-- purpose: proofs of registered mail
+
 -- name: field_row
 -- Find the row of one field event on a day, with the digest that ties it to every row before it.
 select site, received_at, chain from event where id = $1 and day = $2 and kind = 'field';

@@ -1,3 +1,5 @@
+-- purpose: what could not be taken
+
 -- name: keep
 -- Keep what could not be taken, once per device and content.
 insert into quarantine (id, at, reason, device, site, digest, body)

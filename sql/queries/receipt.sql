@@ -1,3 +1,5 @@
+-- purpose: journal
+
 -- name: lock_devices
 -- Lock the devices of a batch, in order, and read the end of their receipt chains.
 select id, receipt_no, receipt_hash from device where id = any($1::text[]) order by id for no key update;

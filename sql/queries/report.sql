@@ -1,3 +1,5 @@
+-- purpose: figures
+
 -- name: begin
 -- Begin to count from a day on, in the shards of which nothing was counted: (shard[], day).
 insert into report_cursor (shard, day, pos) select shard, $2, 0 from unnest($1::smallint[]) as shard on conflict do nothing;

@@ -1,3 +1,5 @@
+-- purpose: delivery changes
+
 -- name: save
 -- Write a request as it is decided, give the sheet of its item a new version if `anew`, and tell it that the item is out: (id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at, state_at, from, to, starts_at, ends_at, since, sheet_at, cooled_at, target_hmac, closed_at, on_sheet, anew, steps, sealed).
 with concerned as (

@@ -1,3 +1,5 @@
+-- purpose: planning of work
+
 -- name: put
 -- Take roster rows over; a row of the same day and round is replaced, and keeps its start where none is said.
 insert into roster (day, round_id, carrier, qualifications, starts_at)

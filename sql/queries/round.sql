@@ -1,3 +1,5 @@
+-- purpose: places
+
 -- name: read
 -- Read one round.
 select id, site, mode, name, line, version from round where id = $1;

@@ -1,3 +1,5 @@
+-- purpose: planning of work
+
 -- name: plan_day
 -- Make the runs of a day: one for each roster row, and one for each device's own round that no roster row names: (day, start).
 with walked as (

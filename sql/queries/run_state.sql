@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: wait_briefly
 -- Wait for a locked run no longer than two seconds in this transaction.
 set local lock_timeout = '2s';

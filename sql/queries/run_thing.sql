@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: move
 -- Note where a thing is now: (thing, run, place, at); the run is null where nobody's round had it. What was missing, or is now, is counted again; what another run takes is not that of the run that brought it back.
 with known as (

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: of_events
 -- Read the sealed parts of events with their wrapped keys (null when destroyed).
 select sealed.event_id, sealed.part, sealed.purpose, sealed.person, sealed.key_id, sealed.nonce, sealed.ciphertext, person_key.wrapped

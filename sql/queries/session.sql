@@ -1,3 +1,5 @@
+-- purpose: who is calling
+
 -- name: add_link
 -- Keep a sign-in link by its hash.
 insert into sign_in (token_sha256, account, reusable, expires_at) values ($1, $2, $3, $4);

@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: lock
 -- Lock the shards of a batch, in order: the fence, the commit order and the WAL record of every acknowledgement.
 select id, writer from shard where id = any($1::smallint[]) order by id for no key update;

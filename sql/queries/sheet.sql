@@ -1,3 +1,5 @@
+-- purpose: planning of work
+
 -- name: touch_point
 -- Raise the versions of the sheets that show a delivery point.
 update run set version = run.version + 1

@@ -1,3 +1,5 @@
+-- purpose: rounds
+
 -- name: runs
 -- Read the runs from a day on that are at work, or whose silence is still open: duty, newest moment, and what is known of the stretch where it was.
 select run.id, run.round_id, run.site, run.state, state.body, last.at, stretch.passed, stretch.silent, stretch.gap_s, open.id is not null as is_open

@@ -1,3 +1,5 @@
+-- purpose: places
+
 -- name: create
 -- Make a site, unless it exists.
 insert into site (id, created_at) values ($1, now()) on conflict do nothing returning id;

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: load
 -- Load the states of subjects, a handler each, with the wrapped keys of the sealed ones.
 select state.handler, state.subject, state.person, state.key_id, state.nonce, state.body, state.version, person_key.wrapped

@@ -1,3 +1,5 @@
+-- purpose: places
+
 -- name: of_round
 -- Read the stops of a round in planned order.
 select round_id, stop_id, sequence, delivery_point_id, lat, lon, side, address, box_lat, box_lon

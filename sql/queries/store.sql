@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: install
 -- Make the store's identity and keys, once.
 insert into store (epoch, content_key, signing_key, signing_public, installed_at)
@@ -7,3 +9,22 @@ on conflict (only_row) do nothing;
 -- name: read
 -- Read the store's identity and wrapped keys.
 select epoch, content_key, signing_key, signing_public from store;
+
+-- name: found_elsewhere
+-- Note where the store runs; if that was elsewhere, it was restored there and gets a new epoch: (place, epoch). Return whether.
+with moved as (
+  update store set place = $1, epoch = case when place is null then epoch else $2::uuid end
+  from (select place as was from store) as before
+  where store.place is distinct from $1
+  returning before.was is not null as restored
+)
+select coalesce((select restored from moved), false) as restored;
+
+-- name: place
+-- Name the cluster and the database that this is.
+select system_identifier::text || '/' || (select oid from pg_database where datname = current_database())::text as place
+from pg_control_system();
+
+-- name: renew
+-- Give the store a new epoch: what phones think is stored may not be, so they send it again.
+update store set epoch = $1;

@@ -1,3 +1,5 @@
+-- purpose: journal
+
 -- name: load
 -- Load the heads of subjects.
 select subject, seq, account, person from subject_head where subject = any($1::text[]);

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: plan
 -- Write a planned task, or change it: (task_id, service, subject, account, on, delivery_point, from, until, requirements, order_ref, sealed, event).
 with before as (

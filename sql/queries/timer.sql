@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: due
 -- Find the timers that are due, oldest first.
 select id, due_at, handler, kind, subject, payload from timer where due_at <= $1 order by due_at limit $2;

@@ -1,3 +1,5 @@
+-- purpose: operation
+
 -- name: make_days
 -- Make missing day partitions.
 select make_days($1, $2);

@@ -1,3 +1,5 @@
+-- purpose: orders
+
 -- name: runs
 -- List the runs at work that have open tasks whose window ends between two moments, or are threatened: (day, from, until).
 select distinct run.id

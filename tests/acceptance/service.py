@@ -81,7 +81,7 @@ class Service:
             var_dir=folder,
             port=0,
             allow_loopback_endpoints=True,
-            **{"retry_schedule": (0, 0.2, 1), **settings},
+            **{"retry_schedule": (0, 0.2, 1), "rate_limits": False, "refuses_after_s": 0, **settings},
         )
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

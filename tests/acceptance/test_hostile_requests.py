@@ -1,6 +1,7 @@
 """Hostile requests: broken heads, wrong methods, paths that lead nowhere. Nothing is echoed, logged in full, or told of us."""
 
 import re
+import socket
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -86,6 +87,16 @@ def test_b12_broken_chunks_are_refused(world: World) -> None:
             answers.extend(raw(world, *head(world, b"Transfer-Encoding: chunked"), body=chunks))
             assert {answer.status for answer in answers} == {400}
             assert all("server" not in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize("packed", [b"[]", b"x\x9c", b"x\x9c\xcbH", b"\x00"])
+def test_b10_a_packed_body_that_stops_short_is_refused_at_once(world: World, packed: bytes) -> None:
+    lines = head(world, b"Content-Encoding: deflate", b"Content-Length: %d" % len(packed), b"Expect: 100-continue")
+    with socket.create_connection(("127.0.0.1", world.service.port), timeout=5) as connection:
+        connection.sendall(CRLF.join(lines) + CRLF * 2)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 100 ")  # the view waits for the body now
+        connection.sendall(packed)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
 
 
 def test_b12_an_unknown_expectation_is_417_and_not_echoed(world: World) -> None:

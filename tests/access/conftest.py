@@ -12,8 +12,8 @@ from fieldsvc.access.tries import Tries
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.settings import Settings
 from fieldsvc.store.database import Database
-from fieldsvc.web import carrier, people
-from fieldsvc.web.auth import ACCESS
+from fieldsvc.web import carrier, people, rights
+from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.web.problems import from_error
 from fieldsvc.work.imports import create_site
 
@@ -52,9 +52,10 @@ async def access(database: Database, clock: Clock) -> Access:
 
 @pytest.fixture
 async def client(access: Access, clock: Clock) -> AsyncIterator[TestClient]:
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[problems, admitted])
     app[ACCESS] = access
     app[carrier.CODE_TRIES] = Tries(most=10, window_s=60, size=100, clock=clock)
     app.add_routes([*people.routes, *carrier.routes])
+    rights.bind(app, complete=False)
     async with TestClient(TestServer(app)) as opened:
         yield opened

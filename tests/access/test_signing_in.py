@@ -5,10 +5,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, make_mocked_request
 
 from fieldsvc.access import accounts, enrolment
-from fieldsvc.access.callers import Access
+from fieldsvc.access.callers import Access, Account, Device, Person
 from fieldsvc.errors import Forbidden, NotFound, Revoked, Unauthorized
-from fieldsvc.web.auth import ACCESS, is_loopback, require_account, require_device, require_person
+from fieldsvc.web.auth import ACCESS, admit, is_loopback
+from fieldsvc.web.rights import ACCOUNT, DEVICE, Own, Row
 from tests.access.conftest import BASE
+
+PHONE = Row({DEVICE: Own.SENT})
 
 
 async def link(access: Access, *, reusable: bool = False) -> str:
@@ -95,9 +98,10 @@ async def test_a_device_may_speak_basic_as_owntracks_does_under_its_own_name_onl
     def basic(user: str, password: str) -> str:
         return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
-    good = await require_device(asked(access, Authorization=basic(made["device_id"], made["token"])))
+    good = await admit(asked(access, Authorization=basic(made["device_id"], made["token"])), PHONE)
+    assert isinstance(good, Device)
     assert good.device_id == made["device_id"]
-    assert (await require_device(asked(access, Authorization=f"bearer {made['token']}"))).device_id == good.device_id
+    assert await admit(asked(access, Authorization=f"bearer {made['token']}"), PHONE) == good
     for wrong in (
         basic("d-9999", made["token"]),
         basic(made["device_id"], "x"),
@@ -108,7 +112,7 @@ async def test_a_device_may_speak_basic_as_owntracks_does_under_its_own_name_onl
         "",
     ):
         with pytest.raises(Unauthorized):
-            await require_device(asked(access, Authorization=wrong))
+            await admit(asked(access, Authorization=wrong), PHONE)
 
 
 async def test_a_lost_device_is_refused_except_where_old_captures_are_taken(access: Access) -> None:
@@ -117,33 +121,39 @@ async def test_a_lost_device_is_refused_except_where_old_captures_are_taken(acce
     made = await enrolment.enrol_device(access.database, BASE, carrier="Zoé", site="pantin")
     await enrolment.report_lost(access.database, made["device_id"], lost_at=datetime(2026, 11, 21, tzinfo=UTC))
     request = asked(access, Authorization=f"Bearer {made['token']}")
-    assert (await require_device(request, lost_too=True)).lost_at is not None
+    found = await admit(request, Row({DEVICE: Own.SENT}, lost_too=True))
+    assert isinstance(found, Device)
+    assert found.lost_at is not None
     with pytest.raises(Revoked):
-        await require_device(request)
+        await admit(request, PHONE)
 
 
 async def test_a_key_needs_the_scope_and_is_no_device(access: Access) -> None:
     made = await accounts.create_subscriber(access.database, "Pharmacie", scopes=["order:medication"])
     request = asked(access, Authorization=f"Bearer {made['api_key']}")
-    assert (await require_account(request, "order:medication")).account_id == made["account_id"]
+    found = await admit(request, Row({ACCOUNT: Own.ORDERS}, scope="order:medication"))
+    assert isinstance(found, Account)
+    assert found.account_id == made["account_id"]
     with pytest.raises(Forbidden):
-        await require_account(request, "operator")
+        await admit(request, Row({ACCOUNT: Own.ORDERS}, scope="operator"))
     with pytest.raises(Unauthorized):
-        await require_device(request)
+        await admit(request, PHONE)
 
 
 async def test_a_session_needs_the_role_and_its_token_to_change_anything(access: Access) -> None:
     path = await link(access)
     session = await accounts.sign_in(access.database, path.rsplit("/", 1)[1], loopback=False)
     cookie = f"fieldsvc_session={session}"
-    person = await require_person(asked(access, Cookie=cookie), ["supervisor"])
+    supervisors = Row({"supervisor": Own.SITE})
+    person = await admit(asked(access, Cookie=cookie), supervisors)
+    assert isinstance(person, Person)
     assert (person.role, person.site) == ("supervisor", "pantin")
     with pytest.raises(NotFound):
-        await require_person(asked(access, Cookie=cookie), ["adviser"])
+        await admit(asked(access, Cookie=cookie), Row({"adviser": Own.SITE}))
     with pytest.raises(Forbidden):
-        await require_person(asked(access, "POST", Cookie=cookie), ["supervisor"])
+        await admit(asked(access, "POST", Cookie=cookie), supervisors)
     changing = asked(access, "POST", **{"Cookie": cookie, "X-CSRF-Token": person.csrf})
-    assert await require_person(changing, ["supervisor"]) == person
+    assert await admit(changing, supervisors) == person
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from fieldsvc.bench.walks import (
 )
 from geo import Round
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 NO_NOISE = Noise(0.01)
 
 

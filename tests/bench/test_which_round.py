@@ -9,6 +9,7 @@ import pytest
 
 from fieldsvc.bench import which_round
 from fieldsvc.bench.which_round import Phone, Town, on_right_rounds, on_wrong_rounds, rightness, town_of, whole_run
+from tests.sizes import sized
 
 SEED = 9_000
 Note = Callable[[str], None]
@@ -31,7 +32,8 @@ def town() -> Town:
 def test_the_right_round_is_named_among_its_neighbours(
     town: Town, note: Note, sigma_m: float, from_middle: bool, floors: dict[int, int]
 ) -> None:
-    tallies = rightness(town, sigma_m=sigma_m, from_middle=from_middle, runs=30, seed=SEED + 1)
+    """Sixteen rounds; thirty with FIELDSVC_TEST_FULL=1."""
+    tallies = rightness(town, sigma_m=sigma_m, from_middle=from_middle, runs=sized(16, 30), seed=SEED + 1)
     shown = ", ".join(f"{many}: {100 * each.right / each.runs:.0f} %" for many, each in tallies.items())
     where = "within the round" if from_middle else "from its start"
     note(f"rounds: right of {len(town.rounds)} in {town.streets.name}, sigma {sigma_m:.0f} m, {where}, after {shown}")
@@ -73,7 +75,7 @@ def test_rounds_of_a_town_share_no_street_and_a_run_is_in_order(town: Town) -> N
 async def test_the_bench_prints_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(which_round, "AFTER", (1, 3))
     lines: list[dict[str, Any]] = []
-    monkeypatch.setattr(which_round, "RUNS", 2)
+    monkeypatch.setattr(which_round, "RUNS", 1)
     await which_round.run(cycles=1, full=False, show=lines.append)
     metrics = [line["metric"] for line in lines]
     assert metrics.count("right_round_percent") == 8

@@ -1,4 +1,4 @@
-"""The command line, as an operator types it: each command is a process of its own on one var folder."""
+"""The command line, as an operator types it, on one var folder: inside this process, and the long-lived ones as processes."""
 
 import base64
 import json
@@ -14,8 +14,11 @@ import pytest
 
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.town import Town
+from fieldsvc.store.embedded import EmbeddedPostgres
+from tests.cli import inside
+from tests.cli.inside import Done
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
@@ -25,28 +28,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(folder: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIELDSVC_")}
-    return {**kept, "FIELDSVC_VAR_DIR": str(folder), "FIELDSVC_LOG_LEVEL": "error"}
+    return inside.environment(folder)
 
 
 @pytest.fixture(scope="module")
 def fieldsvc(environment: dict[str, str]) -> Run:
-    def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "fieldsvc", *words],
-            env={**environment, **more},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+    return lambda *words, **more: inside.fieldsvc(words, {**environment, **more})
 
 
 @pytest.fixture(scope="module")
-def town(folder: Path, fieldsvc: Run) -> Iterator[Town]:
-    """A small town imported by the commands, with a server that stays up between them."""
+def server(folder: Path) -> Iterator[None]:
+    """The database server of the folder, which stays up between the commands."""
+    held = EmbeddedPostgres(folder)
+    held.acquire()
+    yield
+    held.release()
+
+
+@pytest.fixture(scope="module")
+def town(folder: Path, fieldsvc: Run, server: None) -> Town:
+    """A small town imported by the commands."""
     town = Town(seed=5, rounds=2, stops=30)
     (folder / "addresses.csv").write_text(town.addresses_csv())
     (folder / "rounds.geojson").write_text(town.rounds_geojson())
@@ -86,12 +87,32 @@ def test_creating_commands_print_the_objects_of_the_contract(fieldsvc: Run, town
         ("verify", "receipts", "no-such-file"),
     ],
 )
-def test_a_users_mistake_is_one_plain_line_and_status_2(fieldsvc: Run, words: tuple[str, ...]) -> None:
+def test_a_users_mistake_is_one_plain_line_and_status_2(fieldsvc: Run, server: None, words: tuple[str, ...]) -> None:
     done = fieldsvc(*words)
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("fieldsvc: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_command_as_a_process_ends_with_its_status_and_loads_no_room_that_it_does_not_enter(
+    environment: dict[str, str],
+) -> None:
+    """Whatever is imported before a word is printed is paid by every command: the numbers and the pages are not needed."""
+    words = [sys.executable, "-X", "importtime", "-m", "fieldsvc"]
+    done = subprocess.run([*words, "config"], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    loaded = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert (done.returncode, json.loads(done.stdout)["FIELDSVC_VAR_DIR"]) == (0, environment["FIELDSVC_VAR_DIR"])
+    assert "fieldsvc.cli" in loaded
+    assert loaded.isdisjoint(
+        {"numpy", "fpdf", "PIL", "aiohttp", "fieldsvc.app", "fieldsvc.platform", "fieldsvc.bench.suite"}
+    )
+    done = subprocess.run(
+        [*words[:1], "-m", "fieldsvc", "serve", "--roles", "cook"],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("fieldsvc: There is no role cook")
 
 
 def test_a_bad_setting_is_named_and_not_shown(fieldsvc: Run) -> None:

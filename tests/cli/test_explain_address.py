@@ -1,9 +1,6 @@
-"""`fieldsvc explain address`, as an operator types it: each command is a process of its own on one var folder."""
+"""`fieldsvc explain address`, as an operator types it, on one database."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,8 +8,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from fieldsvc.simulate.town import Town
+from tests.cli import inside
+from tests.cli.inside import Done
+from tests.databases import drop_database, new_database
 
-Explain = Callable[..., subprocess.CompletedProcess[str]]
+Explain = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +21,15 @@ def town() -> Town:
 
 
 @pytest.fixture(scope="module")
-def fieldsvc(tmp_path_factory: pytest.TempPathFactory) -> Explain:
-    folder = tmp_path_factory.mktemp("var")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIELDSVC_")}
-
-    def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        environment = {**kept, "FIELDSVC_VAR_DIR": str(folder), "FIELDSVC_LOG_LEVEL": "error", **more}
-        command = [sys.executable, "-m", "fieldsvc", *words]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-    return run
+def fieldsvc(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explain]:
+    url = new_database(postgres_url)
+    settings = inside.environment(tmp_path_factory.mktemp("var"), **inside.on_database(url))
+    yield lambda *words, **more: inside.fieldsvc(words, {**settings, **more})
+    drop_database(postgres_url, url)
 
 
 @pytest.fixture(scope="module")
-def empty_says(fieldsvc: Explain) -> subprocess.CompletedProcess[str]:
+def empty_says(fieldsvc: Explain) -> Done:
     """What the command says before any address is imported."""
     return fieldsvc("explain", "address", "1 rue A, 93140 Bondy")
 
@@ -99,7 +94,7 @@ def test_a_users_mistake_is_one_plain_line(explain: Explain, words: tuple[str, .
     assert says in done.stderr
 
 
-def test_without_addresses_it_says_how_to_import_them(empty_says: subprocess.CompletedProcess[str]) -> None:
+def test_without_addresses_it_says_how_to_import_them(empty_says: Done) -> None:
     assert (empty_says.returncode, empty_says.stderr.count("\n")) == (2, 1)
     assert "fieldsvc import addresses FILE" in empty_says.stderr
 

@@ -1,26 +1,23 @@
 """`fieldsvc explain fix`, as an operator types it."""
 
 import json
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import structlog
 
-from fieldsvc.cli import main
 from geo.positions import Plane
 from geo.round_files import write_rounds_geojson
 from geo.rounds import Round, Stop
+from tests.cli import inside
+from tests.cli.inside import Done
+from tests.databases import drop_database, new_database
 
 PLANE = Plane(48.9, 2.48)
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
-Explain = Callable[..., "Done"]
+Explain = Callable[..., Done]
 
 
 def there_and_back() -> Round:
@@ -56,30 +53,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
-def explain(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Explain]:
-    """The command through the entry point of the program; one test below makes a process of it."""
-    before = structlog.get_config()
-    for name in [name for name in os.environ if name.startswith("FIELDSVC_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("FIELDSVC_VAR_DIR", str(folder / "var"))
-    monkeypatch.setenv("FIELDSVC_LOG_LEVEL", "error")
+def explain(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Explain:
     monkeypatch.chdir(folder)
+    settings = inside.environment(folder / "var")
 
     def run(*words: str, on: tuple[str, ...] = ("--round", "T07", "--rounds", "rounds.geojson")) -> Done:
-        with pytest.raises(SystemExit) as left:
-            main(["explain", "fix", *on, *words])
-        return Done(int(left.value.code or 0), *capsys.readouterr())
+        return inside.fieldsvc(("explain", "fix", *on, *words), settings)
 
-    yield run
-    structlog.configure(**before)
+    return run
 
 
 def test_a_fix_is_explained_with_the_passes_that_are_near_and_what_chose_among_them(explain: Explain) -> None:
@@ -135,17 +117,12 @@ def test_a_whole_run_is_replayed_and_drawn(explain: Explain, folder: Path) -> No
     )
 
 
-def test_the_round_of_a_run_is_read_from_the_database(folder: Path) -> None:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIELDSVC_")}
-    environment = {**kept, "FIELDSVC_VAR_DIR": str(folder / "var"), "FIELDSVC_LOG_LEVEL": "error"}
-
-    def fieldsvc(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "fieldsvc", *words], env=environment, capture_output=True, text=True, timeout=120, check=False
-        )  # fmt: skip
-
-    assert fieldsvc("import", "rounds", str(folder / "rounds.geojson")).returncode == 0
-    done = fieldsvc("explain", "fix", "--run", "run-2026-11-21-T07", *place(300), "--json")
+def test_the_round_of_a_run_is_read_from_the_database(folder: Path, postgres_url: str) -> None:
+    url = new_database(postgres_url)
+    settings = inside.environment(folder / "var", **inside.on_database(url))
+    assert inside.fieldsvc(("import", "rounds", str(folder / "rounds.geojson")), settings).returncode == 0
+    done = inside.fieldsvc(("explain", "fix", "--run", "run-2026-11-21-T07", *place(300), "--json"), settings)
+    drop_database(postgres_url, url)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["round_id"] == "T07"
 

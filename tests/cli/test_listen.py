@@ -19,8 +19,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from fieldsvc.access import accounts
+from fieldsvc.arguments import listen_arguments
 from fieldsvc.errors import UserMistake
-from fieldsvc.listen import Plan, add_arguments, listen, read_plan
+from fieldsvc.listen import Plan, listen, read_plan
 from fieldsvc.settings import Settings
 from tests.acceptance.service import Caller, Service, field_event, fresh
 from tests.databases import drop_database, new_database
@@ -161,7 +162,7 @@ def listening(environment: dict[str, str], service: Service) -> Iterator[Callabl
 
 def plan_of(*words: str, key: str | None) -> Plan:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    listen_arguments(parser)
     return read_plan(parser.parse_args(words), Settings(api_key=key))
 
 
@@ -221,7 +222,9 @@ async def test_it_goes_on_where_it_stopped_and_repeats_what_the_receiver_had_not
     caller: Caller, receiver: Receiver, service: Service, tmp_path: Path
 ) -> None:
     name, kept, secret = fresh("O"), tmp_path / "cursor", "whsec_" + "QUJD" * 8
-    words = ("--target", service.url, "--types", KINDS, "--forward", receiver.url, "--secret", secret)
+    words = ("--target", service.url, "--types", KINDS, "--forward", receiver.url)
+    (tmp_path / "secret").write_text(secret)
+    words = (*words, "--secret-file", str(tmp_path / "secret"))
     words = (*words, "--cursor-file", str(kept))
     async with told(plan_of(*words, key=caller.secret)) as lines:
         await until(lambda: lines)
@@ -284,7 +287,8 @@ async def test_without_a_receiver_it_prints_from_the_oldest_on_and_takes_the_key
     [
         (("--forward", "127.0.0.1:9000"), "--forward is an address"),
         (("--target", "ftp://x"), "--target is an address"),
-        (("--secret", "whsec_?"), "The secret is not one"),
+        (("--secret-file", "/nowhere/key"), "There is no file"),
+        (("--secret-file", __file__), "The secret is not one"),
         (("--types", "Item!"), "A type filter is a name"),
         (("--after", "elsewhere"), "This is no cursor"),
         (("--cursor-file", "/nowhere/cursor"), "There is no folder"),
@@ -305,5 +309,5 @@ def test_a_users_mistake_is_one_plain_line_and_status_2(listening: Callable[...,
     told = listening(FIELDSVC_API_KEY="")
     _, errors = told.process.communicate(timeout=PATIENCE_S)
     assert told.process.returncode == 2
-    assert errors.startswith("fieldsvc: No API key: set FIELDSVC_API_KEY")
+    assert errors.startswith("fieldsvc: This setting is not valid: FIELDSVC_API_KEY (is empty)")
     assert errors.count("\n") == 1

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from fieldsvc.cli import _parser
+from fieldsvc.secret_settings import secret_names
 from fieldsvc.settings import Settings
 from fieldsvc.web.documents import every_router
 from fieldsvc.web.middlewares import METRICS
@@ -22,8 +23,9 @@ IGNORE = (DOCKER / "Dockerfile.dockerignore").read_text()
 COMPOSE = (DOCKER / "compose.yaml").read_text()
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 SETTINGS = frozenset(f"FIELDSVC_{name.upper()}" for name in Settings.model_fields)
+FILES = frozenset(f"FIELDSVC_{name.upper()}_FILE" for name in secret_names(Settings))
 PARSER = _parser()
-PROJECT = Project(PARSER, SETTINGS)
+PROJECT = Project(PARSER, SETTINGS | FILES)
 
 
 def test_the_image_names_only_what_the_project_has() -> None:
@@ -128,7 +130,7 @@ def project(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     try:
         known = service.app[METRICS].registry._names_to_collectors
         metrics = {name: tuple(getattr(found, "_labelnames", ())) for name, found in known.items()}
-        yield Project(PARSER, SETTINGS, metrics=metrics, events=logged_events() | _types(), routes=_routes())
+        yield Project(PARSER, SETTINGS | FILES, metrics=metrics, events=logged_events() | _types(), routes=_routes())
     finally:
         service.close()
         drop_database(postgres_url, url)

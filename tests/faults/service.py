@@ -17,7 +17,7 @@ import orjson
 
 from fieldsvc.access import accounts, enrolment
 from fieldsvc.platform import open_platform
-from fieldsvc.serve import database_url
+from fieldsvc.process import database_url
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.duties import light_work, timeline
 from fieldsvc.simulate.ledger import Ledger
@@ -92,6 +92,7 @@ class Service:
             "FIELDSVC_RETRY_SCHEDULE": RETRIES,
             "FIELDSVC_LOG_LEVEL": "warning",
             "FIELDSVC_LOG_FORMAT": "json",
+            "FIELDSVC_RATE_LIMITS": "false",
         }
         arguments = ("-m", "fieldsvc", "serve", "--port", port)
         self.child = await self.children.start(*arguments, env=env, errors=self.var_dir / "service.log")

@@ -1,4 +1,7 @@
-"""PostgreSQL is killed again and again under a living service, which starts it again: everything still adds up."""
+"""PostgreSQL is killed again and again under a living service, which starts it again: everything still adds up.
+
+Four times in the short form; `FIELDSVC_FAULT_CYCLES=10` (or more) is the long one.
+"""
 
 import asyncio
 import contextlib
@@ -18,7 +21,7 @@ from tests.faults.oracle import Report
 from tests.faults.service import scene
 
 pytestmark = pytest.mark.fault
-CYCLES, SEED = 10, 20261122
+CYCLES, SEED = int(os.environ.get("FIELDSVC_FAULT_CYCLES", "4")), 20261122
 SESSIONS = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
 
 
@@ -67,7 +70,7 @@ async def test_a_database_killed_at_random_moments_loses_repeats_and_inverts_not
         statuses = dict(town.fleet.statuses)
     report(f"database killed {CYCLES} times, back in {max(back):.1f} s at most, answers {statuses}", verdict)
     assert verdict.faults == []
-    assert verdict.stored == len(verdict.phones.generated) > 500
+    assert verdict.stored == len(verdict.phones.generated) > 50 * CYCLES
     assert town.service.starts == 1
     assert statuses[503] > 0
     assert "conflict" not in verdict.phones.acked.values()

@@ -254,12 +254,17 @@ def test_a_visit_costs_the_way_from_the_planned_line_and_back():
 LAYOUTS = [("blocks", 98.5, 99.0), ("whole_streets", 99.0, 99.0), ("sides", 96.0, 98.5), ("sectors", 95.5, 96.5)]
 
 
+@pytest.fixture(scope="module")
+def towns():
+    return held_out.towns()
+
+
 @pytest.mark.parametrize("error_m", [0.0, 30.0])
 @pytest.mark.parametrize(("layout", "floor", "unflagged_floor"), LAYOUTS, ids=[each[0] for each in LAYOUTS])
 def test_held_out_addresses_go_to_their_round_however_rounds_are_laid_out(
-    data_folder, layout, floor, unflagged_floor, error_m, note
+    data_folder, towns, layout, floor, unflagged_floor, error_m, note
 ):
-    for town, rows in held_out.towns().items():
+    for town, rows in towns.items():
         found = held_out.measure(rows, layout, seeds=(9_001,), error_m=error_m)
         note(
             f"round of {found.placed} held-out addresses of {town}, rounds in {layout}, position off by {error_m:.0f} m: right"

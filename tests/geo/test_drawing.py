@@ -80,7 +80,7 @@ def test_fixes_off_the_round_have_their_own_colour_and_dashes_and_no_tie():
 
 
 @pytest.mark.parametrize("every_s", [8.5, 1.0])
-def test_four_hours_stay_under_a_megabyte(every_s, note):
+def test_four_hours_stay_under_a_megabyte(every_s, note, compiled):
     rnd = comb()
     fixes = walked(rnd, to_m=4_250, every_s=every_s, mps=4_250 / 14_400)
     text, root = drawn(rnd, fixes)

@@ -15,6 +15,8 @@ from geo.positions import Fix, Plane
 from geo.rounds import Round, Stop
 from geo.state import MOST_BYTES
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 PLANE = Plane(48.9, 2.48)
 

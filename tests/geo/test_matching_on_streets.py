@@ -2,6 +2,7 @@
 
 Real towns where FIELDSVC_TEST_DATA names them, generated ones always. Each run has two skipped stretches, two backtracks,
 two detours and a long break (fieldsvc/bench/walks.py); the line is the centreline, so both passes of a street coincide.
+Each town is walked on one kind of round, the kinds taking turns; FIELDSVC_TEST_FULL=1 walks both kinds in each.
 """
 
 import time
@@ -19,6 +20,9 @@ from fieldsvc.bench.streets import country
 from fieldsvc.bench.tracks import Track, correlations, lateral_errors_m, matched, movements, read_tracks, sigmas_m
 from fieldsvc.bench.walks import walk
 from geo import Matcher, Round
+from tests.sizes import IS_FULL
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 SEED = 9_000
 FLOORS = [(5.0, 96, 97), (10.0, 95.5, 96.5), (20.0, 92, 93.5), (50.0, 60, 66)]
@@ -33,14 +37,14 @@ def towns(data_folder):
 
 @pytest.fixture(scope="module")
 def figures(towns):
-    """Measure a case: eight runs over the towns and both kinds, unless a kind is named; once for all tests."""
+    """Measure a case over the towns and both kinds, unless a kind is named; once for all tests."""
     each = 8 // (2 * len(towns))
 
     @cache
     def measured(kinds=KINDS, **conditions):
         runs, seconds = [], 0.0
         for number, town in enumerate(towns):
-            for kind in kinds:
+            for kind in kinds if IS_FULL else (kinds[number % len(kinds)],):
                 found, took_s = matched_runs(Case(town, kind, **conditions), runs=each, seed=SEED + number)
                 runs += found
                 seconds += took_s

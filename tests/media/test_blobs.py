@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from fieldsvc.errors import Unavailable, UserMistake
+from fieldsvc.media import blobs as module
 from fieldsvc.media.blobs import Blobs, open_blobs
 from fieldsvc.settings import Settings
 
@@ -107,6 +108,15 @@ async def test_a_store_that_refuses_is_unavailable_so_that_the_phone_sends_again
         await blobs.put("one", b"x")
     with pytest.raises(Unavailable):
         await blobs.get("one")
+
+
+async def test_an_endless_object_is_not_read(bucket: tuple[Bucket, Blobs], monkeypatch: pytest.MonkeyPatch) -> None:
+    made, blobs = bucket
+    monkeypatch.setattr(module, "MOST_BYTES", 1_000_000)
+    await blobs.put("one", b"x" * 1_000_000)
+    assert len(await blobs.get("one") or b"") == 1_000_000
+    made.objects["post/2026/one"] += b"x"
+    assert await blobs.get("one") is None
 
 
 async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:

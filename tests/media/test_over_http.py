@@ -1,9 +1,11 @@
 """Pictures from a phone to their readers, over HTTP, with the facts that name them."""
 
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -211,9 +213,9 @@ def test_an_erased_person_takes_the_picture_along_and_another_named_with_it_keep
     desk.deliver(*items, signature=name_of(sign))
     desk.put(sign)
     until(lambda: all(desk.states(item)[-1:] == [("proof_complete", True)] for item in items))
-    desk.rows(query("person_key.destroy"), f"item/{items[0]}")
+    desk.rows(query("erasure.destroy"), uuid4(), b"", f"item/{items[0]}", datetime.now(UTC))
     assert desk.get(name_of(sign), desk.people["boss"]).status == 200
-    desk.rows(query("person_key.destroy"), f"item/{items[1]}")
+    desk.rows(query("erasure.destroy"), uuid4(), b"", f"item/{items[1]}", datetime.now(UTC))
     assert desk.get(name_of(sign), desk.people["boss"]).status == 404
 
 
@@ -260,6 +262,22 @@ def test_an_upload_that_is_whole_when_the_service_dies_is_kept_when_the_phone_as
 def test_a_phone_without_credentials_sends_nothing(desk: Desk) -> None:
     answer = desk.service.ask("PUT", f"/v1/media/{'0' * 64}", b"x")
     assert (answer.status, answer.code) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda kept: kept[:-1] + bytes([kept[-1] ^ 1]), lambda _kept: b"", lambda kept: kept * 2]
+)
+def test_what_a_store_gives_back_is_not_believed(desk: Desk, damage: Callable[[bytes], bytes]) -> None:
+    data = photo(seed=uuid4().int % 50 + 60)
+    desk.put(data)
+    (row,) = desk.rows("select object from media where sha256 = $1", bytes.fromhex(name_of(data)))
+    path = desk.service.settings.var_dir / "media" / "kept" / row["object"]
+    start = desk.service.log.tell()
+    path.write_bytes(damage(path.read_bytes()))
+    assert desk.get(name_of(data), desk.phone.headers).code == "not_found"
+    said = desk.service.log.getvalue()[start:]
+    assert "media.damaged" in said
+    assert "request.crashed" not in said
 
 
 def test_the_folder_is_closed_to_others(desk: Desk) -> None:

@@ -152,7 +152,7 @@ def test_a_neighbours_name_and_signature_are_in_the_operators_copy_only(desk: De
 
 def test_what_is_missing_is_answered_to_the_phone_and_said_in_the_proof(desk: Desk) -> None:
     item, sign = registered_id(), signature(fresh())
-    desk.order(item)
+    desk.order(item, point="dp-116")  # nobody showed a document there before
     result = hand_over(desk, item, whole(sign, identity="known_to_carrier"))
     assert result["answer"] == {"missing": ["carrier_signature"]}
     found = proof_of(desk, item, desk.shop)

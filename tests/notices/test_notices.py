@@ -1,6 +1,8 @@
 """Notices: queued once, sent by mail, text message or letter, tried again, kept when nothing can send them."""
 
 import asyncio
+import resource
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from standardwebhooks.webhooks import Webhook
 
 from fieldsvc.errors import Invalid, UserMistake
 from fieldsvc.journal.sealed import Opener, Vault, open_vault, person_keys
+from fieldsvc.notices import ways
 from fieldsvc.notices.sender import KEPT, SCHEDULE_S, Notices
 from fieldsvc.notices.templates import BadTemplate, render, templates
 from fieldsvc.notices.ways import Gateway, Mail, Unsent, Way, ways_of
@@ -25,6 +28,16 @@ from fieldsvc.store.database import Database
 from handlers.notice import notice
 from handlers.story import Fact, Sealed
 from sql import query
+from tests.publishing.test_webhooks import (  # its receivers
+    Behaviour,
+    Raw,
+    drip_headers,
+    garbage,
+    hang,
+    huge_header,
+    raw,  # noqa: F401 - a fixture
+    reset,
+)
 
 PARIS = ZoneInfo("Europe/Paris")
 NOON, NIGHT = datetime(2026, 11, 23, 11, tzinfo=UTC), datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
@@ -80,7 +93,7 @@ class Post:
         """Queue as the journal does: what is sealed, with the key of the subject's person."""
         write = notice(FACT, "delivery_change_warning", to, WARNING, due_at=at, **more)
         async with self.database.acquire() as connection:
-            key = (await person_keys(connection, self.vault, ["item/RK1"]))["item/RK1"]
+            key = (await person_keys(connection, self.vault, ["item/RK1"])).of("item/RK1")
             args = [key.seal_blob(arg.value) if isinstance(arg, Sealed) else arg for arg in write.args]
             await connection.execute(query(write.query), *args)
 
@@ -269,6 +282,44 @@ async def test_a_gateway_gets_signed_json_and_its_answer_decides() -> None:
     assert (told["way"], told["to"], told["text"], told["id"]) == ("mobile", "+33612345678", "Court", "019a")
     with pytest.raises(Unsent, match="gateway_unreachable"):
         await gateway.send(message("+33612345678"))
+
+
+async def redirect(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n")
+    await writer.drain()
+
+
+async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(10_000):
+        writer.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
+        await writer.drain()
+
+
+HOSTILE = [(hang, "gateway_unreachable"), (drip_headers, "gateway_unreachable"), (reset, "gateway_unreachable"),
+    (garbage, "gateway_unreachable"), (huge_header, "gateway_unreachable"), (redirect, "gateway_307"), (endless, None)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("behaviour", "reason"), HOSTILE, ids=[each.__name__ for each, _ in HOSTILE])
+async def test_a_hostile_gateway_costs_bounded_time_and_memory(
+    raw: Raw,  # noqa: F811
+    behaviour: Behaviour,
+    reason: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ways, "TIMEOUT_S", 0.5)
+    raw.behaviour = behaviour
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sending = Gateway("mobile", raw.url, SECRET).send(message("+33612345678"))
+    if reason is None:  # it has the message: what it says beside that is not read
+        await sending
+    else:
+        with pytest.raises(Unsent, match=reason) as unsent:
+            await sending
+        assert not unsent.value.for_good
+    assert time.monotonic() - began < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # KiB
+    assert len(raw.requests) == 1
 
 
 def test_settings_name_the_ways_and_a_wrong_one_refuses_to_start() -> None:

@@ -421,8 +421,7 @@ async def test_without_movement_a_carrier_is_at_once_where_it_is(page: Open, sit
     assert between <= 3  # where it was, and one place for each of the two fixes; an eased move has a dozen
 
 
-@pytest.mark.parametrize("lang", ["fr", "en"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("lang", "theme"), [("fr", "light"), ("en", "dark")])
 async def test_axe_finds_nothing_in_either_language_and_look(
     page: Open, site: Supervised, lang: str, theme: str
 ) -> None:

@@ -99,13 +99,13 @@ class Journal:
         return self.ids[-1]
 
     async def _seal(self, connection: Any, person: str, event_id: UUID, sealed: dict[str, dict[str, Any]]) -> None:
-        keys = await person_keys(connection, self.vault, [person])
+        key = (await person_keys(connection, self.vault, [person])).of(person)
         month = datetime.now(UTC).date().replace(day=1)
         for purpose, data in sealed.items():
-            nonce, text = keys[person].seal(data, bound_to=sealed_place(event_id, 0, purpose))
+            nonce, text = key.seal(data, bound_to=sealed_place(event_id, 0, purpose))
             await connection.execute(
                 "insert into sealed values ($1, $2, $3, 0, $4, $5, $6, $7)",
-                purpose, month, event_id, person, keys[person].key_id, nonce, text,
+                purpose, month, event_id, person, key.key_id, nonce, text,
             )  # fmt: skip
 
 

@@ -325,3 +325,26 @@ async def test_the_log_of_attempts_says_what_happened(endpoint, endpoints, start
     found = await endpoints.attempts(tools.account, endpoint.id, before=before, event_id=None, limit=10)
     assert [(each.n, each.status, len(each.body)) for each in found] == [(2, 204, 0), (1, 500, 4096)]
     assert {each.event_id for each in found} == set(journal.ids)
+
+
+async def test_what_waits_in_memory_when_its_person_is_erased_goes_out_as_erased(
+    endpoint, start, journal, receiver, tools
+):
+    broken, asked = True, []
+
+    def answer(got: Any) -> int:
+        asked.append(got)
+        return 500 if broken else 204
+
+    receiver.answer, receiver.delay_s = answer, 0.01
+    await journal.say_all([f"pouch/P-{number}" for number in range(100)], sealed={"personal": {"name": "Lacanarie"}})
+    await start(0, 30, 0.1, 0.1, body_kept_s=0.0)
+    await tools.poll(lambda: count(journal.database, "lane where opened_at is not null"))
+    async with journal.database.acquire() as connection:
+        await connection.execute("update person_key set wrapped = null, destroyed_at = now()")
+    asked.clear()
+    await tools.poll(lambda: len(asked) >= 3)  # what was on its way has been answered
+    broken = False
+    await tools.poll(lambda: len({got.id for got in receiver.acknowledged}) >= 80)
+    assert not [got.id for got in receiver.acknowledged if b"Lacanarie" in got.body]
+    assert all(b'"erased":true' in got.body for got in receiver.acknowledged)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -10,33 +9,39 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from fieldsvc.access.callers import Account
 from fieldsvc.errors import Unauthorized
 from fieldsvc.journal.sealed import Opener
 from fieldsvc.publishing.rendering import Renderer
-from fieldsvc.web import subscriber
+from fieldsvc.web import rights, subscriber
+from fieldsvc.web.auth import ACCESS, admitted
 
 SUBJECT = "item/RK1FR"
 KEY = {"Authorization": "Bearer acct-one"}
 
 
 @pytest.fixture
-async def client(
-    monkeypatch, middleware, endpoints, feed, reader, vault, journal, tools
-) -> AsyncIterator[TestClient[Any, Any]]:
+async def client(middleware, endpoints, feed, reader, vault, journal, tools) -> AsyncIterator[TestClient[Any, Any]]:
     scopes = {"acct-one": frozenset[str](), "acct-two": frozenset[str](), "acct-op": frozenset({"operator"}),
               "acct-med": frozenset({"health"})}  # fmt: skip
     database = journal.database
     await tools.add_account(database, "acct-two")
 
-    async def require_account(request: web.Request, scope: str | None = None) -> Any:
-        name = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if name not in scopes:
-            raise Unauthorized
-        return SimpleNamespace(account_id=name, scopes=scopes[name])
+    class Known:
+        """The accounts of this file, in place of those of the database."""
 
-    monkeypatch.setattr(subscriber, "require_account", require_account)
-    app = web.Application(middlewares=[middleware])
+        def __init__(self) -> None:
+            self.database = database
+
+        async def account(self, name: str) -> Account:
+            if name not in scopes:
+                raise Unauthorized
+            return Account(name, "subscriber", scopes[name], None)
+
+    app = web.Application(middlewares=[middleware, admitted])
+    app[ACCESS] = Known()
     app.add_routes(subscriber.routes)
+    rights.bind(app, complete=False)
     app[subscriber.ENDPOINTS] = endpoints
     app[subscriber.FEED] = feed
     app[subscriber.READER] = reader

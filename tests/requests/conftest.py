@@ -19,8 +19,8 @@ from fieldsvc.requests.desk import Desk
 from fieldsvc.requests.office import Office as RequestOffice
 from fieldsvc.settings import Settings
 from fieldsvc.store.run import Run
-from fieldsvc.web import carrier, delivery_changes
-from fieldsvc.web.auth import ACCESS, CSRF_HEADER
+from fieldsvc.web import carrier, delivery_changes, rights
+from fieldsvc.web.auth import ACCESS, CSRF_HEADER, admitted
 from handlers.story import Actor
 from tests.access.conftest import problems
 from tests.work.conftest import BASE, TODAY, Office, empty, office, town
@@ -98,13 +98,14 @@ async def counter(office: Office) -> AsyncIterator[Counter]:
     async with office.database.acquire() as connection:
         vault = await open_vault(connection, bytes(range(32)))
     settings = Settings(public_url=BASE)
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[problems, admitted])
     app[ACCESS] = Access(office.database, settings)
     app[carrier.RUNS], app[carrier.SHEETS] = office.runs, office.sheets
     app[delivery_changes.DESK] = Desk.of(
         settings, office.database, vault, opener=office.opener, commands=office.commands, rounds=office.rounds
     )
     app.add_routes([*delivery_changes.routes])
+    rights.bind(app, complete=False)
     planned = office.town.rounds[0]
     place = planned.stops[3].point
     made = RequestOffice(office.database, vault, office.opener, office.commands, base_url=BASE)

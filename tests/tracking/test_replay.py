@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Seen
+from fieldsvc.store.viewer import EVERY_SITE, Viewer
 from fieldsvc.tracking import replay
 from fieldsvc.tracking.lines import Lines
 from fieldsvc.tracking.sight import status_of
@@ -47,8 +48,12 @@ async def progress(
     )  # fmt: skip
 
 
+def seen(database: Database) -> Seen:
+    return database.seen_by(Viewer("operator", site=EVERY_SITE))
+
+
 async def way(database: Database, site: str | None = "pantin") -> dict[str, Any] | None:
-    return await replay.way_of(database, Lines(database), RUN, site=site)
+    return await replay.way_of(seen(database), Lines(database), RUN, site=site)
 
 
 async def test_moments_are_told_in_their_order_and_say_when_they_were_received(planned: Database) -> None:
@@ -72,7 +77,7 @@ async def test_moments_are_told_in_their_order_and_say_when_they_were_received(p
 async def test_a_run_of_another_site_is_none_and_so_is_an_unknown_one(planned: Database) -> None:
     assert await way(planned, "bondy") is None
     assert await way(planned, None) is not None
-    assert await replay.way_of(planned, Lines(planned), "run-x", site=None) is None
+    assert await replay.way_of(seen(planned), Lines(planned), "run-x", site=None) is None
 
 
 async def test_a_round_that_was_removed_leaves_distances_without_places(planned: Database) -> None:

@@ -1,4 +1,4 @@
-"""Every route of the service, and who may call it: nothing is open by accident."""
+"""Every route of the service, and who may call it: nothing is open by accident. Each of them asked by each: test_rights_matrix."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from fieldsvc.access import accounts, enrolment, tokens
+from fieldsvc.web.rights import ACCOUNT, ANYONE, CUSTOMER, DEVICE, MACHINE, RIGHTS, TABLE, Credential
 from fieldsvc.work.imports import create_site
 from tests.acceptance.service import Answer, Service
 from tests.databases import drop_database, new_database
@@ -33,6 +34,7 @@ class Who(StrEnum):
     JUDGE = "address quality, a supervisor or the operator"
     REPORTED = "a supervisor, the operator, an auditor or a member"
     ANSWERER = "a supervisor, an adviser or the operator"
+    AUDITOR = "an auditor"
     COLLEAGUE = "a device, a supervisor or the operator"
     SENDER = "a device, an account, or a person with the CSRF token"
 
@@ -45,6 +47,9 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/openapi.json"): Who.ANYONE,
     ("GET", "/asyncapi.json"): Who.ANYONE,
     ("GET", "/docs"): Who.ANYONE,
+    ("GET", "/discretion"): Who.ANYONE,
+    ("GET", "/discretion/carriers"): Who.ANYONE,
+    ("GET", "/v1/discretion"): Who.ANYONE,
     ("POST", "/v1/devices/enrol"): Who.LINK,
     ("GET", "/sign-in/{token}"): Who.LINK,
     ("POST", "/sign-in/{token}"): Who.LINK,
@@ -85,6 +90,9 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/v1/runs/{id}/sheet"): Who.DEVICE,
     ("GET", "/v1/services"): Who.DEVICE,
     ("GET", "/v1/me/receipts"): Who.DEVICE,
+    ("GET", "/v1/me/access"): Who.DEVICE,
+    ("GET", "/v1/me/export"): Who.DEVICE,
+    ("GET", "/v1/audit"): Who.AUDITOR,
     ("GET", "/v1/roster"): Who.WATCHER,
     ("PUT", "/v1/roster"): Who.WATCHER,
     ("GET", "/v1/address-changes"): Who.JUDGE,
@@ -126,7 +134,6 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/basemap.geojson"): Who.PERSON,
 }
 CLOSED = [(method, path, who) for (method, path), who in ROUTES.items() if who not in (Who.ANYONE, Who.LINK)]
-EACH = pytest.mark.parametrize(("method", "path", "who"), CLOSED, ids=[f"{row[0]} {row[1]}" for row in CLOSED])
 ROLES_OF = {
     Who.ORDERER: {"adviser", "supervisor"},
     Who.SUPERVISOR: {"supervisor"},
@@ -136,6 +143,7 @@ ROLES_OF = {
     Who.JUDGE: {"address_quality", "supervisor", "operator"},
     Who.REPORTED: {"supervisor", "operator", "auditor", "member"},
     Who.ANSWERER: {"supervisor", "adviser", "operator"},
+    Who.AUDITOR: {"auditor"},
     Who.COLLEAGUE: {"supervisor", "operator"},
 }
 DEVICES = {Who.DEVICE, Who.SENDER, Who.COLLEAGUE, Who.VIEWER}
@@ -239,73 +247,22 @@ def test_the_token_of_a_path_is_a_devices(callers: Callers) -> None:
         assert callers.ask(method, "/osmand/{token}", "device").status == 401  # what counts is the path
 
 
-@EACH
-def test_without_credentials_or_with_garbage_a_route_is_401(callers: Callers, method: str, path: str, who: Who) -> None:
-    garbage = [
-        {},
-        {"Authorization": "Bearer nonsense"},
-        {"Authorization": "Bearer fsk_nonsense"},
-        {"Authorization": "Basic ZC0wMDAxOm5vbnNlbnNl"},
-        {"Cookie": "fieldsvc_session=nonsense"},
-        {"Cookie": "fieldsvc_session=nonsense; fieldsvc_csrf=x", "X-CSRF-Token": "x"},
-    ]
-    for headers in garbage:
-        answer = callers.ask(method, path, "nobody", **headers)
-        assert answer.status == 401, (who, headers)
-        assert path == "/signed-in" or answer.code == "unauthorized"
-        if method == "GET":
-            assert callers.ask("HEAD", path, "nobody", **headers).status == 401
-
-
-@EACH
-def test_revoked_credentials_of_the_right_kind_are_403_and_an_ended_session_401(
-    callers: Callers, method: str, path: str, who: Who
-) -> None:
-    if who in DEVICES:
-        assert callers.ask(method, path, "revoked device").code == "revoked"
-    if who in ACCOUNTS:
-        assert callers.ask(method, path, "revoked account").code == "revoked"
-    if who not in (Who.DEVICE, Who.ACCOUNT):
-        assert callers.ask(method, path, "revoked person with token").status == 401
-    for kind in ("revoked device", "revoked account", "revoked person with token"):
-        assert callers.ask(method, path, kind).status in (401, 403)
-
-
-@EACH
-def test_credentials_of_the_wrong_kind_open_nothing(callers: Callers, method: str, path: str, who: Who) -> None:
-    if who not in DEVICES:
-        assert callers.ask(method, path, "device").status == 401
-    if who not in ACCOUNTS:
-        assert callers.ask(method, path, "account").status == 401
-    if who in (Who.DEVICE, Who.ACCOUNT):
-        for role in accounts.ROLES:
-            assert callers.ask(method, path, f"{role} with token").status == 401, role
-    for role in set(accounts.ROLES) - ROLES_OF.get(who, set(accounts.ROLES)):
-        answer = callers.ask(method, path, f"{role} with token")
-        assert (answer.status, answer.code) == (404, "not_found"), role
-
-
-@EACH
-def test_credentials_of_the_right_kind_are_let_in(callers: Callers, method: str, path: str, who: Who) -> None:
-    right = {
-        Who.DEVICE: ["device"],
-        Who.ACCOUNT: ["account"],
-        Who.PERSON: [f"{role} with token" for role in accounts.ROLES],
-        Who.ORDERER: ["account", "adviser with token", "supervisor with token"],
-        Who.VIEWER: ["device", "account", "supervisor with token", "operator with token"],
-        Who.PROVER: ["account", "adviser with token", "supervisor with token", "operator with token"],
-        Who.SUPERVISOR: ["supervisor with token"],
-        Who.WATCHER: ["supervisor with token", "operator with token"],
-        Who.JUDGE: ["address_quality with token", "supervisor with token", "operator with token"],
-        Who.REPORTED: [f"{role} with token" for role in ROLES_OF[Who.REPORTED]],
-        Who.ANSWERER: [f"{role} with token" for role in ROLES_OF[Who.ANSWERER]],
-        Who.COLLEAGUE: ["device", "supervisor with token", "operator with token"],
-        Who.SENDER: ["device", "account", *(f"{role} with token" for role in accounts.ROLES)],
-    }[who]
-    for kind in right:
-        if path != "/sign-out":  # its token is a field of its form: tests/access
-            asked = "HEAD" if path == "/v1/live" else method  # its stream has no end: tests/acceptance/test_live.py
-            assert callers.ask(asked, path, kind).status not in (401, 403), kind
+def test_the_table_of_rights_says_the_same_as_this_list(callers: Callers) -> None:
+    """Two lists, written twice: who opens a route by mistake in one of them is told by the other."""
+    for key, who in ROUTES.items():
+        row = TABLE[key]
+        if who is Who.LINK:
+            assert ANYONE in row.own or CUSTOMER in row.own or row.credential is not Credential.HEADER, key
+        elif who is Who.ANYONE or key == ("GET", "/signed-in"):
+            assert row.own.keys() & {ANYONE, MACHINE}, key
+        else:
+            kinds = ({DEVICE} if who in DEVICES else set()) | ({ACCOUNT} if who in ACCOUNTS else set())
+            people = set() if who in (Who.DEVICE, Who.ACCOUNT) else ROLES_OF.get(who, set(accounts.ROLES))
+            assert row.own.keys() == kinds | people, key
+    bound = callers.service.app[RIGHTS]
+    for route, row in bound.items():
+        if route.method == "HEAD" and route.resource is not None and ("HEAD", route.resource.canonical) not in TABLE:
+            assert row is TABLE["GET", route.resource.canonical]
 
 
 def test_a_session_changes_nothing_without_its_token(callers: Callers) -> None:

@@ -25,8 +25,8 @@ from fieldsvc.simulate.town import Town
 from fieldsvc.store import device as devices
 from fieldsvc.store.database import Database, connect
 from fieldsvc.store.device import Device
-from fieldsvc.web import carrier, tasks
-from fieldsvc.web.auth import ACCESS
+from fieldsvc.web import carrier, rights, tasks
+from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.work.imports import import_addresses, import_rounds
 from fieldsvc.work.placement import Placer
 from fieldsvc.work.rounds import RoundStore
@@ -137,12 +137,13 @@ async def office(empty: Office, tmp_path: Path) -> Office:
 
 @pytest.fixture
 async def client(office: Office) -> AsyncIterator[TestClient]:
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[problems, admitted])
     app[ACCESS] = Access(office.database, Settings())
     app[carrier.CODE_TRIES] = Tries(most=10, window_s=60, size=100, clock=lambda: 0.0)
     app[carrier.RUNS], app[carrier.SHEETS], app[tasks.TASKS] = office.runs, office.sheets, office.tasks
     app[carrier.SERVICES] = carrier.services_document(office.registry)
     app.add_routes([*carrier.routes, *tasks.routes])
+    rights.bind(app, complete=False)
     async with TestClient(TestServer(app)) as opened:
         yield opened
 

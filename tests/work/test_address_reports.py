@@ -10,8 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fieldsvc.access.callers import Access
 from fieldsvc.settings import Settings
-from fieldsvc.web import address_changes
-from fieldsvc.web.auth import ACCESS
+from fieldsvc.web import address_changes, rights
+from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.work.address_reports import AddressReports
 from fieldsvc.work.imports import create_site
 from tests.access.conftest import problems
@@ -24,10 +24,11 @@ URL = "/v1/address-changes"
 
 @pytest.fixture
 async def client(office: Office) -> AsyncIterator[TestClient]:
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[problems, admitted])
     app[ACCESS] = Access(office.database, Settings())
     app[address_changes.REPORTS] = AddressReports(office.database, office.commands, office.opener, office.rounds)
     app.add_routes(address_changes.routes)
+    rights.bind(app, complete=False)
     async with TestClient(TestServer(app)) as opened:
         yield opened
 

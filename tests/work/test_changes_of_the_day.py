@@ -8,8 +8,11 @@ import pytest
 
 from fieldsvc.errors import NotFound
 from fieldsvc.journal.timers import Timers
+from fieldsvc.sites import Sites
 from fieldsvc.store import roster as store
 from fieldsvc.store import run as runs
+from fieldsvc.store.database import Seen
+from fieldsvc.store.viewer import Viewer
 from fieldsvc.work.errors import BadImport, BadMove, BadRoster, CarrierAway, NoRunToday, NothingToMove, RunOver
 from fieldsvc.work.imports import import_roster, import_rounds, roster_days
 from fieldsvc.work.roster import Rosters, read_roster
@@ -22,7 +25,7 @@ from handlers.story import Actor
 from tests.work.conftest import PARIS, TODAY, Office, in_hours, lines, saved
 
 SITE = "site-pantin"
-BY = {"by": Actor("supervisor", entered_by="acc"), "site": SITE}
+BY = {"by": Actor("supervisor", entered_by="acc"), "sites": Sites(SITE)}
 WINDOW = {"from": in_hours(1), "until": in_hours(2)}
 ALL_DAY = (TODAY, TODAY)
 
@@ -42,6 +45,10 @@ async def town(office: Office) -> Office:
     )
     await office.runs.plan_day(TODAY)
     return office
+
+
+def seen(office: Office) -> Seen:
+    return office.database.seen_by(Viewer("supervisor", site=SITE))
 
 
 def rosters(office: Office) -> Rosters:
@@ -94,7 +101,7 @@ async def test_an_absence_leaves_the_rounds_of_that_day_without_a_carrier_at_onc
     assert await town.said(f"run/{run_id('T01')}") == ["run.planned", "run.uncovered"]
     with pytest.raises(NoRunToday):
         await town.runs.current_run(device)
-    found, _ = await rosters(town).read(SITE, ALL_DAY, after=(date.min, ""), limit=10)
+    found, _ = await rosters(town).read(seen(town), SITE, ALL_DAY, after=(date.min, ""), limit=10)
     assert found["rows"][0] == {
         "day": TODAY,
         "round_id": "T01",
@@ -111,11 +118,11 @@ async def test_the_roster_is_changed_row_by_row_and_read_in_pages(town: Office) 
     known = [{"carrier": "Awa", "qualifications": ["pouches", "keys"]}]
     await put(town, rows=[row("T03", "Awa", qualifications=["visits"], starts_at="06:45")], carriers=known)
     assert await last_fact(town, f"run/{run_id('T03')}") == "run.covered"
-    first, following = await rosters(town).read(SITE, ALL_DAY, after=(date.min, ""), limit=2)
+    first, following = await rosters(town).read(seen(town), SITE, ALL_DAY, after=(date.min, ""), limit=2)
     assert [each["round_id"] for each in first["rows"]] == ["T01", "T02"]
     assert {"site": SITE, "carrier": "Awa", "qualifications": ["pouches", "keys"]} in first["carriers"]
     assert following is not None
-    rest, none = await rosters(town).read(SITE, ALL_DAY, after=following, limit=2)
+    rest, none = await rosters(town).read(seen(town), SITE, ALL_DAY, after=following, limit=2)
     assert rest["rows"] == [
         {"day": TODAY, "round_id": "T03", "carrier": "Awa", "qualifications": ["visits"], "starts_at": "06:45"}
     ]
@@ -123,7 +130,7 @@ async def test_the_roster_is_changed_row_by_row_and_read_in_pages(town: Office) 
     with pytest.raises(NotFound):
         await rosters(town).change(read_roster({"rows": [row("T01", "Zoé")]}), "another")
     with pytest.raises(BadRoster):
-        await rosters(town).read(SITE, (TODAY, TODAY - timedelta(days=1)), after=(date.min, ""), limit=2)
+        await rosters(town).read(seen(town), SITE, (TODAY, TODAY - timedelta(days=1)), after=(date.min, ""), limit=2)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +280,7 @@ async def test_a_run_goes_to_nobody_who_is_unknown_or_away_and_no_run_that_is_ov
         await changes(town).reassign(run_id("T01"), "Léo", **BY)
     for wrong, site in ((run_id("T99"), SITE), (run_id("T01"), "another")):
         with pytest.raises(NotFound):
-            await changes(town).reassign(wrong, "Zoé", by=BY["by"], site=site)  # type: ignore[arg-type]
+            await changes(town).reassign(wrong, "Zoé", by=BY["by"], sites=Sites(site))  # type: ignore[arg-type]
     for name in ("run.started", "run.ended"):
         await town.commands.send(name, {"run_id": run_id("T01")}, run=run_id("T01"))
     with pytest.raises(RunOver):

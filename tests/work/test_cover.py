@@ -13,8 +13,8 @@ from fieldsvc.journal.timers import Timers
 from fieldsvc.settings import Settings
 from fieldsvc.store import roster
 from fieldsvc.store.roster import RosterRow
-from fieldsvc.web import cover
-from fieldsvc.web.auth import ACCESS
+from fieldsvc.web import cover, rights
+from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.work.cover import Cover
 from fieldsvc.work.imports import create_site
 from fieldsvc.work.task_body import TaskBody
@@ -62,10 +62,11 @@ async def site(office: Office) -> str:
 @pytest.fixture
 async def client(office: Office, site: str) -> AsyncIterator[TestClient]:
     del site
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[problems, admitted])
     app[ACCESS] = Access(office.database, Settings())
     app[cover.COVER] = Cover(office.database, office.commands, office.rounds, office.runs, PARIS, limit_s=1.0)
     app.add_routes(cover.routes)
+    rights.bind(app, complete=False)
     async with TestClient(TestServer(app)) as opened:
         yield opened
 

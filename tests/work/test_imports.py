@@ -267,7 +267,7 @@ async def test_tasks_come_from_csv(office: Office) -> None:
         ("{\n", "line 1: this is not JSON"),
         ('{"service":"item"}\n[]\n', "line 1: This service does not issue ids"),
         ('{"service":"item","subject":"item/1","delivery_point":"x"}\n[]\n', "line 2: a task is a JSON object"),
-        ('{"service":"nothing","subject":"item/1"}\n', "line 1: No service nothing takes tasks"),
+        ('{"service":"nothing","subject":"item/1"}\n', "line 1: No service takes such tasks"),
         ('{"service":"item","subject":"pouch/1"}\n', "line 1: The subject of service item is item/"),
         ('{"service":"item","subject":"item/1","king":1}\n', "line 1: king: Extra inputs"),
         ('{"service":"item","subject":"item/1","on":"tomorrow"}\n', "line 1: on: "),

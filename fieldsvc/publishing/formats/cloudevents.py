@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
+from fieldsvc.access.rights import sees_event
 from fieldsvc.journal.reader import Row
-from handlers import sandbox
 from handlers.base import wire_type
 from handlers.fields import FieldClass, format_time, join
 
@@ -26,9 +26,7 @@ class View:
 
     def sees(self, row: Row) -> bool:
         """Tell whether the row is visible at all."""
-        if row.account is not None and row.account == self.account:
-            return True
-        return self.operator and row.site != sandbox.SITE
+        return sees_event(self.account, operator=self.operator, owner=row.account, site=row.site)
 
     def wanted(self, row: Row) -> frozenset[str]:
         """Name the classes of sealed parts that this view may read in its own account's rows."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -43,15 +44,18 @@ def render(
     status: int = 200,
     person: Person | None = None,
     headers: Mapping[str, str] | None = None,
+    kept: Mapping[str, str] | None = None,
     **values: Any,
 ) -> web.Response:
     """Render a page for this request; `person` is who is signed in, if the view knows.
+
+    The address's query is not repeated, as anybody may have written it: `kept` is what of it the links to the same page keep.
 
     Templates know `t(key, **values)`, `words(prefix)` (for a script's JSON block, keys without the prefix), `lang`,
     `theme` (light, dark or none: as the device likes), `static_url(name)`, `has_file(name)`, `exists(path)` (is there
     such a page?), `offers(path)` (and may this person see it?), `here`, `switch(lang=…)` (this page otherwise), and `person`.
     """
-    known = _known(request, person)
+    known = _known(request, person, kept or {})
     text = _environment().get_template(template).render(**values, **known)
     answer = web.Response(status=status, text=text, content_type="text/html", headers={**HEADERS, **(headers or {})})
     _keep(request, answer, "lang", LANGUAGE_COOKIE, LANGUAGES)
@@ -59,7 +63,7 @@ def render(
     return answer
 
 
-def _known(request: web.Request, person: Person | None) -> dict[str, object]:
+def _known(request: web.Request, person: Person | None, kept: Mapping[str, str]) -> dict[str, object]:
     """Gather what every template knows."""
     language = language_of(request)
     phrases = words_of(language)
@@ -77,7 +81,7 @@ def _known(request: web.Request, person: Person | None) -> dict[str, object]:
         return exists(path) and (person is None or path not in _ONLY_FOR or person.role in _ONLY_FOR[path])
 
     def switch(**changed: str) -> str:
-        return str(request.rel_url.update_query(changed))
+        return "?" + urlencode({**kept, **changed})
 
     wished = _wish(request, "theme", THEME_COOKIE, THEMES)
     told = {"lang": language, "theme": wished, "here": request.path, "person": person}

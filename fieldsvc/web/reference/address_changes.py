@@ -32,7 +32,8 @@ _PLACE = record(
     {"round_id": STRING, "lat": NUMBER, "lon": NUMBER},
     {"after_stop_id": STRING, "before_stop_id": STRING, "normalised": STRING},
 )
-_FAULTS = (e.BadRequest, BadJudgement, e.Unauthorized, BadCsrf, e.NotFound, ReportWithdrawn)
+_BODY = (e.BadRequest, e.TooLarge, e.UnsupportedMedia, e.Invalid, BadJudgement)
+_FAULTS = (*_BODY, e.Unauthorized, BadCsrf, e.NotFound, ReportWithdrawn)
 
 ADDRESS_CHANGES: Table = {
     ("GET", "/v1/address-changes"): Operation(

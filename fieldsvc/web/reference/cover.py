@@ -91,7 +91,10 @@ COVER: Table = {
         "Propose qui fait quoi des tournées à découvert d'un jour ; rien n'est dit avant la confirmation.",
         one(200, "Pieces of uncovered runs for other runs, and what stays undone.", _PROPOSAL),
         security=ACTING,
-        faults=(e.BadRequest, BadCover, e.Unauthorized, BadCsrf, e.NotFound, NothingUncovered),
+        faults=(
+            *(e.BadRequest, e.TooLarge, e.UnsupportedMedia, e.Invalid, BadCover),
+            *(e.Unauthorized, BadCsrf, e.NotFound, NothingUncovered),
+        ),
         body={JSON: _ASKED},
         description=(
             "A mixed-integer program over blocks of stops, from a greedy plan on, within five seconds. Minutes are about runs;"

@@ -63,7 +63,7 @@ _DOOR = {"device": ()}
 _ASKING: Security = ({}, _DOOR, *ACTING)  # {}: a customer, by what they know and by their token
 _READING: Security = ({}, _DOOR, *PERSON)
 _WHO: tuple[Fault, ...] = (e.Unauthorized, e.Revoked, BadCsrf, e.NotFound, e.TooMany)
-_BODY: tuple[Fault, ...] = (e.BadRequest, e.TooLarge, e.UnsupportedMedia, b.BadChange)
+_BODY: tuple[Fault, ...] = (e.BadRequest, e.TooLarge, e.UnsupportedMedia, e.Invalid, b.BadChange)
 _COMMIT: tuple[Fault, ...] = (e.Unavailable,)
 
 DELIVERY_CHANGES: Table = {

@@ -13,8 +13,10 @@ from fieldsvc.web.reference.cover import COVER
 from fieldsvc.web.reference.delivery_changes import DELIVERY_CHANGES
 from fieldsvc.web.reference.delivery_points import DELIVERY_POINTS
 from fieldsvc.web.reference.desks import DESKS
+from fieldsvc.web.reference.discretion import DISCRETION
 from fieldsvc.web.reference.hazards import HAZARDS
 from fieldsvc.web.reference.media import MEDIA
+from fieldsvc.web.reference.mirror import MIRROR
 from fieldsvc.web.reference.operation import (
     ACTING,
     BATCH,
@@ -49,9 +51,9 @@ from fieldsvc.work.task_body import TaskBody
 
 _AUTH: tuple[Fault, ...] = (e.Unauthorized, e.Revoked)
 _TASK: tuple[Fault, ...] = (*_AUTH, e.NotFound)
-_BODY: tuple[Fault, ...] = (e.BadRequest, e.TooLarge)
+_BODY: tuple[Fault, ...] = (e.BadRequest, e.TooLarge, e.UnsupportedMedia)
 _TASK_BODY: tuple[Fault, ...] = (
-    *(*_BODY, e.UnsupportedMedia, BadCsrf, w.BadTask, w.UnknownService, w.SubjectRequired, w.PlaceRequired),
+    *(*_BODY, e.Invalid, BadCsrf, w.BadTask, w.UnknownService, w.SubjectRequired, w.PlaceRequired),
     *((409, "subject_taken"), NoDeskOpen, ServiceNotEnabled, e.Unavailable, e.TooMany),
 )
 
@@ -125,7 +127,7 @@ _CARRIERS: Table = {
         "devices",
         "Change un code à usage unique en identifiants d'appareil, montrés cette seule fois.",
         one(201, "The credentials.", ref("DeviceCredentials")),
-        faults=(e.BadRequest, BadCode, e.TooLarge, e.UnsupportedMedia, TooManyTries),
+        faults=(*_BODY, e.Invalid, BadCode, TooManyTries),
         body={JSON: {**record({"code": STRING}), "additionalProperties": False}},
     ),
     ("GET", "/v1/runs/current"): Operation(
@@ -382,10 +384,12 @@ OPERATIONS: Table = {
     **HAZARDS,
     **SHEETS,
     **ROSTER,
+    **MIRROR,
     **_TASKS,
     **_ENDPOINTS,
     **_READING,
     **_CATALOGUE,
+    **DISCRETION,
     **_OPERATOR,
     **_PEOPLE,
 }

@@ -24,7 +24,7 @@ from fieldsvc.work.run_changes import HandOver, Reassign, Split
 
 _PERSON: tuple[Fault, ...] = (e.Unauthorized, e.NotFound)
 _CHANGE: tuple[Fault, ...] = (
-    *(e.BadRequest, e.TooLarge, *_PERSON, BadCsrf, e.UnsupportedMedia, e.Unavailable, e.TooMany),
+    *(e.BadRequest, e.TooLarge, *_PERSON, BadCsrf, e.UnsupportedMedia, e.Invalid, e.Unavailable, e.TooMany),
 )
 _MOVE: tuple[Fault, ...] = (*_CHANGE, w.BadMove, w.RunOver)
 _SITE = parameter("query", "site", "A site; a supervisor has only their own, which is the default.")

@@ -1,7 +1,9 @@
 """The routes of supervisors, for the table of routes."""
 
 from fieldsvc import errors as e
+from fieldsvc.web.looks import ReasonRequired
 from fieldsvc.web.reference.bodies import ANY, DAY, INTEGER, NUMBER, STRING, TIME, array, nullable, record
+from fieldsvc.web.reference.mirror import REASON
 from fieldsvc.web.reference.operation import CURSOR, PERSON, Answer, Operation, Table, limit, one, parameter
 from fieldsvc.web.reference.schemas import Schema
 
@@ -181,8 +183,8 @@ SUPERVISION: Table = {
         "Liste les tournées d'un jour, leur travail et où elles en sont, page par page.",
         one(200, "A page of runs.", _RUNS),
         security=PERSON,
-        faults=(e.BadRequest, *_PERSON),
-        parameters=(_SITE, parameter("query", "day", "A local day; today by default.", DAY), CURSOR, limit()),
+        faults=(e.BadRequest, ReasonRequired, *_PERSON),
+        parameters=(_SITE, parameter("query", "day", "A local day; today by default.", DAY), REASON, CURSOR, limit()),
     ),
     ("GET", "/v1/rounds"): Operation(
         "supervision",
@@ -209,7 +211,8 @@ SUPERVISION: Table = {
         "Raconte une tournée le long de sa ligne, avec ce qui est arrivé tard et quand.",
         one(200, "The way of the run.", _REPLAY),
         security=PERSON,
-        faults=_PERSON,
+        faults=(ReasonRequired, *_PERSON),
+        parameters=(_SITE, REASON),
         path={"id": "The run."},
     ),
     ("GET", "/v1/runs/{id}/stops"): Operation(
@@ -217,8 +220,8 @@ SUPERVISION: Table = {
         "Dit quand une tournée est passée à chaque point, et quand elle est attendue aux autres.",
         one(200, "The stops in planned order.", _STOPS),
         security=PERSON,
-        faults=_PERSON,
-        parameters=(_SITE,),
+        faults=(ReasonRequired, *_PERSON),
+        parameters=(_SITE, REASON),
         path={"id": "The run."},
         description=(
             "Computed from the run's progress when asked, and kept nowhere. An estimate is given only on duty and before "
@@ -226,3 +229,5 @@ SUPERVISION: Table = {
         ),
     ),
 }
+
+LIVE = (_SNAPSHOT, _DELTA)  # what the stream of `/v1/live` carries

@@ -3,7 +3,8 @@
 import { Fault, get, getAll, post } from "./api.js";
 import { sayFault, showAlarms } from "./alarms.js";
 import { listen } from "./feed.js";
-import { closeReplay, makePanel, refreshNext, showFollowing, showPanel } from "./panel.js";
+import { askAs, closeReplay, makePanel, refreshNext, showFollowing, showPanel } from "./panel.js";
+import { leave, makePast } from "./past.js";
 import { ON_MAP, SHAPES, glyph } from "./shapes.js";
 import { counts, empty, filtered, freshness, rows, take, takeAlarms, takeList } from "./state.js";
 import * as table from "./table.js";
@@ -23,6 +24,7 @@ const page = {
   listed: false,
   listedAt: 0,
   paused: false,
+  past: null, // what is known of the past day that is shown
   states: new Set(),
   search: "",
   selected: null,
@@ -42,6 +44,8 @@ const panel = makePanel($("panel"), {
   onFollow: setFollowing,
   onReplay: (round, pieces, head) => page.map && page.lib.showReplay(page.map, round, pieces, head),
 });
+
+const past = makePast($("past"), $("past-bar"), { opener: $("open-past"), query, onShow: showDay, onLeave: () => showDay(null) });
 
 begin();
 
@@ -63,7 +67,7 @@ function begin() {
   setInterval(showFreshness, 1000);
   setInterval(() => document.hidden || draw(), AGES_EVERY_MS);
   setInterval(() => document.hidden || readList(), LIST_EVERY_MS);
-  setInterval(() => document.hidden || page.paused || refreshNext(panel), LIST_EVERY_MS);
+  setInterval(() => document.hidden || page.paused || page.past || refreshNext(panel), LIST_EVERY_MS);
   loadAll();
 }
 
@@ -141,7 +145,7 @@ function hear(message) {
 function draw({ reorder = false } = {}) {
   if (!page.listed || document.hidden || (page.paused && !reorder)) return;
   const now = serverNow();
-  if (!page.paused) page.rows = rows(page.state, now);
+  if (!page.paused) page.rows = rows(page.past ?? page.state, now);
   const shown = filtered(page.rows, page);
   $("list").removeAttribute("aria-busy");
   $("skeleton").hidden = true;
@@ -158,6 +162,17 @@ function draw({ reorder = false } = {}) {
   if (!page.map) return;
   const places = new Map([...page.state.live.values()].map((run) => [run.run_id, [run.lon, run.lat]]));
   page.lib.showRows(page.map, page.rows, places);
+}
+
+// Show a past day instead of what is live; nothing: what is live again.
+function showDay(day) {
+  if (page.paused) togglePause();
+  choose(null);
+  page.past = day && empty();
+  if (day) takeList(page.past, day.runs);
+  askAs(panel, day?.query ?? query);
+  draw({ reorder: true });
+  showFreshness();
 }
 
 function choose(id, { reveal = false } = {}) {
@@ -191,7 +206,10 @@ function showAlarmsNow() {
   if (fresh.length) say($("announce"), t("alarm_announced", { n: alarms.length }));
   showAlarms($("alarms"), alarms, {
     roundOf: (id) => page.state.listed.get(id)?.round_id ?? page.state.live.get(id)?.round_id ?? null,
-    onSelect: (id) => choose(id, { reveal: true }),
+    onSelect(id) {
+      leave(past);
+      choose(id, { reveal: true });
+    },
     onTake: takeAlarmOver,
   });
 }
@@ -254,9 +272,11 @@ function showFreshness() {
   const silence = (Date.now() - page.heardAt) / 1000;
   const at = page.state.at;
   const level = page.said === "expired" || page.said === "refused" ? "silent" : freshness(silence);
-  document.body.dataset.fresh = level;
+  document.body.dataset.fresh = page.past && level === "live" ? "stale" : level;
+  $("pause").disabled = Boolean(page.past);
   let words = at ? t("fresh_live", { at: clock(at) }) : t("fresh_opening");
   if (level !== "live") words = t(at ? `fresh_${level}` : "fresh_never", { age: lasted(silence), at: at ? clock(at) : "" });
+  else if (page.past) words = t("fresh_past");
   else if (page.said === "lost") words = t("fresh_lost", { at: at ? clock(at) : "" });
   else if (page.paused) words = t("fresh_paused", { at: clock(page.pausedAt) });
   say($("fresh"), words);
@@ -270,7 +290,7 @@ function catchUp() {
   showFreshness();
   draw();
   readList().catch(sayNothing);
-  if (!page.paused) refreshNext(panel);
+  if (!page.paused && !page.past) refreshNext(panel);
 }
 
 function expired() {

@@ -40,6 +40,11 @@ export function showPanel(panel, row) {
   find("follow").disabled = !row.live;
 }
 
+// Ask as this from now on: for a past day the query carries the reason.
+export function askAs(panel, query) {
+  panel.query = panel.next.query = query;
+}
+
 // Read the expected times of the selected round again.
 export function refreshNext(panel) {
   if (panel.row) readNext(panel.next, panel.row);

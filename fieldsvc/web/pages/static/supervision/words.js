@@ -26,6 +26,11 @@ export function moment(at) {
   return whole.format(new Date(at));
 }
 
+// A local day, as 2026-11-21, in words.
+export function dayWord(day) {
+  return new Intl.DateTimeFormat(language, { dateStyle: "full", timeZone: "UTC" }).format(new Date(`${day}T00:00:00Z`));
+}
+
 export function ago(seconds) {
   if (seconds === null) return t("ago_never");
   if (seconds < 60) return t("ago_now");

@@ -1,0 +1,131 @@
+"""Looks at what is somebody's are noted before they are answered, and what is older than today is shown only for a reason.
+
+One line a route; the views know nothing of it. Today's live list is not noted: it shows rounds, and every screen reads it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from aiohttp import web
+
+from fieldsvc.access import audit
+from fieldsvc.access.audit import Entry
+from fieldsvc.access.callers import Account, Device, Person
+from fieldsvc.errors import BadRequest
+from fieldsvc.store import live
+from fieldsvc.web.auth import ACCESS, CALLER
+
+View = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CARRIER_KEY = web.AppKey("CARRIER_KEY", bytes)
+REASONS = ("complaint", "item_search", "incident", "carrier_request", "planning", "legal")
+REPLAYED, RUNS_LISTED, STOPS_SEEN = "run.replayed", "runs.listed", "run.stops_seen"
+
+
+class ReasonRequired(BadRequest):
+    """What is older than today is shown for a reason, which is noted: `reason` is one of `reasons`."""
+
+    code = "reason_required"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is noted of a route: `subject` takes names of the path and of the query. `by`: whose looks; `only` when so."""
+
+    action: str
+    subject: str
+    by: frozenset[type] = frozenset({Person, Account})
+    only: Callable[[web.Request, web.StreamResponse], bool] = field(default=lambda _request, _answer: True)
+
+
+_PEOPLE: frozenset[type] = frozenset({Person})
+
+
+def _is_csv(_request: web.Request, answer: web.StreamResponse) -> bool:
+    return answer.content_type == "text/csv"
+
+
+def _reads_health(request: web.Request, _answer: web.StreamResponse) -> bool:
+    caller = request.get(CALLER)
+    return isinstance(caller, Account) and "health" in caller.scopes
+
+
+LOOKS: Mapping[str, Look] = {
+    "/v1/runs/{id}/replay": Look(REPLAYED, "run/{id}"),
+    "/v1/runs/{id}/stops": Look(STOPS_SEEN, "run/{id}"),
+    "/v1/runs": Look(RUNS_LISTED, "day/{day}"),
+    "/v1/items/{item_id}/proof": Look("proof.seen", "item/{item_id}"),
+    "/v1/media/{sha256}": Look("picture.seen", "picture/{sha256}"),
+    "/v1/cases/{id}": Look("case.seen", "case/{id}"),
+    "/v1/access-cases": Look("access_cases.listed", "site/{site}"),
+    "/v1/address-changes": Look("address_changes.listed", "site/{site}"),
+    "/v1/tasks": Look("tasks.listed", "tasks", _PEOPLE),
+    "/v1/tasks/{id}": Look("task.seen", "task/{id}", _PEOPLE),
+    "/v1/delivery-changes/{id}": Look("delivery_change.seen", "delivery_change/{id}", _PEOPLE),
+    "/v1/events/{id}": Look("event.seen", "event/{id}", only=_reads_health),
+    "/v1/kpis": Look("figures.exported", "figures/{from}", only=_is_csv),
+    "/v1/audit": Look("audit.read", "audit/{from}"),
+    "/v1/me/export": Look("carrier.exported", "carrier", frozenset({Device})),
+}
+OF_A_RUN = frozenset({REPLAYED, STOPS_SEEN})
+HISTORY = OF_A_RUN | {RUNS_LISTED}
+
+
+@web.middleware
+async def noted(request: web.Request, handler: View) -> web.StreamResponse:
+    """Answer a look once it is noted, and refuse history without a reason. What the view refuses is not noted."""
+    answer = await handler(request)
+    resource = request.match_info.route.resource
+    look = LOOKS.get(resource.canonical) if resource is not None and request.method in ("GET", "HEAD") else None
+    if (
+        look is None
+        or answer.status >= 300
+        or type(request.get(CALLER)) not in look.by
+        or not look.only(request, answer)
+    ):
+        return answer
+    entry = await _entry(request, look)
+    if entry is not None:
+        await audit.note(request.app[ACCESS].database, entry, soon=True)
+    return answer
+
+
+async def _entry(request: web.Request, look: Look) -> Entry | None:
+    """Write what is noted; nothing of today's list and panel. ReasonRequired for history without one."""
+    caller, today = request.get(CALLER), datetime.now(UTC).astimezone(request.app[ACCESS].settings.zone).date()
+    actor, role = named(caller)
+    site, day, carrier, reason = getattr(caller, "site", None) or request.query.get("site"), today, None, None
+    if look.action in OF_A_RUN:
+        run = await live.run(request.app[ACCESS].database, request.match_info["id"], site=None)
+        if run is not None:
+            site, day, carrier = run.site, run.day, run.carrier
+    elif look.action == RUNS_LISTED:
+        day = date.fromisoformat(request.query.get("day", today.isoformat()))
+    elif isinstance(caller, Device):
+        carrier = caller.carrier
+    if look.action in HISTORY and day < today:
+        reason = _reason(request)
+    elif look.action in (RUNS_LISTED, STOPS_SEEN):
+        return None
+    names = {"day": day.isoformat(), "site": site or "*", "from": "*", **request.query, **request.match_info}
+    ref = audit.carrier_ref(request.app[CARRIER_KEY], carrier, site) if carrier else None
+    return Entry(actor, role, look.action, look.subject.format_map(names), reason, site, ref)
+
+
+def named(caller: object) -> tuple[str, str]:
+    """Name who calls and their role, as they are noted."""
+    match caller:
+        case Person():
+            return caller.account_id, caller.role
+        case Account():
+            return caller.account_id, caller.kind
+        case Device():
+            return f"device/{caller.id}", "carrier"
+    return audit.SERVICE, audit.SERVICE
+
+
+def _reason(request: web.Request) -> str:
+    reason = request.query.get("reason", "")
+    if reason not in REASONS:
+        raise ReasonRequired(reasons=list(REASONS))
+    return reason

@@ -1,0 +1,254 @@
+"""Who may call which route, and what of it is theirs: one row a route. Without its row a route does not start.
+
+`fieldsvc/web/auth.py` reads the row before any view runs; `fieldsvc/access/rights.py` holds what the words of `Own` mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aiohttp import web
+
+from fieldsvc.access.accounts import ROLES
+from fieldsvc.errors import FieldsvcError
+
+ANYONE, CUSTOMER, MACHINE, DEVICE, ACCOUNT = "anyone", "customer", "machine", "device", "account"
+KINDS = (ANYONE, CUSTOMER, MACHINE, DEVICE, ACCOUNT, *ROLES)
+
+
+class Own(StrEnum):
+    """What of a route's things is a caller's: everything else answers 404."""
+
+    NOTHING = "nothing of anybody's"
+    PROMISE = "what the code or link that they hold is for"
+    SELF = "themselves"
+    SENT = "what they send, of the types that their kind may send"
+    PICTURES = "the pictures that this phone sent"
+    KNOWN = "a picture whose SHA-256 it knows"
+    CARRIER = "the carrier of this phone"
+    DAY = "the runs that its carrier walks yesterday, today or tomorrow"
+    SITE = "their own site"
+    SITES = "their own site, or every site if they were given none"
+    EVERYWHERE = "every site"
+    ORDERS = "the orders of their account"
+    OFFICE = "the orders of the operator, on their own site if they were given one"
+    ENDPOINTS = "the endpoints of their account"
+    EVENTS = "the events of their account, with the scope operator of every account"
+    FIGURES = "the figures of their account's orders"
+    REQUEST = "the request whose token they hold, and the item whose postcode they know"
+    DOORS = "the requests about doors of its site"
+
+
+class Credential(StrEnum):
+    """Where a caller shows who they are."""
+
+    HEADER = "the header Authorization, or a session"
+    PATH = "the token in the path"
+    OKAPI = "the header X-Okapi-Key"
+
+
+class NoSuchRow(FieldsvcError):
+    """The table of rights and the routes are not the same."""
+
+    code = "rights"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Who may call a route: for each kind of caller what is theirs; a kind that is not named is nobody here."""
+
+    own: Mapping[str, Own]
+    credential: Credential = Credential.HEADER
+    scope: str | None = None  # that an account needs
+    lost_too: bool = False  # a lost phone may send what it took in before
+    csrf_in_form: bool = False  # a page's form carries the token of the session; the view reads it
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles of people among the callers."""
+        return frozenset(self.own) & frozenset(ROLES)
+
+
+def _row(
+    named: Mapping[str, Own] | None = None,
+    *,
+    credential: Credential = Credential.HEADER,
+    scope: str | None = None,
+    lost_too: bool = False,
+    csrf_in_form: bool = False,
+    **own: Own,
+) -> Row:
+    own |= named or {}
+    if unknown := own.keys() - set(KINDS):
+        raise NoSuchRow(f"There is no kind of caller {', '.join(sorted(unknown))}.")
+    return Row(own, credential, scope, lost_too, csrf_in_form)
+
+
+_OPEN = _row(anyone=Own.NOTHING)
+_BY_LINK = _row(anyone=Own.PROMISE)
+_SENDER = _row(dict.fromkeys(ROLES, Own.SENT), device=Own.SENT, lost_too=True, account=Own.SENT)
+_WALKER = _row(device=Own.DAY)
+_PHONE_APP = _row(device=Own.DAY, lost_too=True)
+_TRACKER = _row(device=Own.DAY, lost_too=True, credential=Credential.PATH)
+_WATCHER = _row(supervisor=Own.SITE, operator=Own.SITES)
+_JUDGE = _row(supervisor=Own.SITE, operator=Own.SITES, address_quality=Own.SITES)
+_ANSWERER = _row(supervisor=Own.SITE, operator=Own.SITES, adviser=Own.SITES)
+_ORDERER = _row(account=Own.ORDERS, supervisor=Own.OFFICE, adviser=Own.OFFICE)
+_HOLDER = _row(account=Own.ENDPOINTS)
+_READER = _row(account=Own.EVENTS)
+_ASKER: Mapping[str, Own] = {
+    CUSTOMER: Own.REQUEST,
+    DEVICE: Own.DOORS,
+    "supervisor": Own.SITE,
+    "adviser": Own.SITES,
+    "counter": Own.SITE,
+}
+_CHANGER = _row(_ASKER, operator=Own.SITES)
+
+TABLE: Mapping[tuple[str, str], Row] = {
+    # this service, and what it says of itself
+    ("GET", "/healthz"): _OPEN,
+    ("GET", "/readyz"): _OPEN,
+    ("GET", "/metrics"): _row(machine=Own.NOTHING, account=Own.NOTHING, scope="operator"),
+    ("GET", "/v1/types"): _OPEN,
+    ("GET", "/openapi.json"): _OPEN,
+    ("GET", "/asyncapi.json"): _OPEN,
+    ("GET", "/docs"): _OPEN,
+    ("GET", "/discretion"): _OPEN,
+    ("GET", "/discretion/carriers"): _OPEN,
+    ("GET", "/v1/discretion"): _OPEN,
+    ("GET", "/v1/proof-key"): _OPEN,
+    ("GET", "/"): _OPEN,
+    ("GET", "/favicon.ico"): _OPEN,
+    ("GET", "/static/{name}"): _OPEN,
+    # people come and go
+    ("GET", "/sign-in/{token}"): _BY_LINK,
+    ("POST", "/sign-in/{token}"): _BY_LINK,
+    ("GET", "/signed-in"): _row(anyone=Own.SELF),
+    ("POST", "/sign-out"): _row(dict.fromkeys(ROLES, Own.SELF), csrf_in_form=True),
+    # phones
+    ("GET", "/enrol"): _OPEN,
+    ("POST", "/v1/devices/enrol"): _BY_LINK,
+    ("POST", "/v1/devices/codes"): _row(supervisor=Own.SITE),
+    ("GET", "/supervision/phones"): _row(supervisor=Own.SITE),
+    ("POST", "/v1/events"): _SENDER,
+    ("POST", "/v1/positions"): _PHONE_APP,
+    ("POST", "/owntracks"): _PHONE_APP,
+    ("GET", "/osmand/{token}"): _TRACKER,
+    ("POST", "/osmand/{token}"): _TRACKER,
+    ("PUT", "/v1/media/{sha256}"): _row(device=Own.KNOWN, lost_too=True),
+    ("HEAD", "/v1/media/{sha256}"): _row(device=Own.KNOWN),
+    ("GET", "/v1/runs/current"): _WALKER,
+    ("GET", "/v1/runs/{id}/sheet"): _WALKER,
+    ("GET", "/v1/services"): _row(device=Own.SITE),
+    ("GET", "/v1/me/receipts"): _row(device=Own.SELF),
+    ("GET", "/v1/me/access"): _row(device=Own.CARRIER),
+    ("GET", "/v1/me/export"): _row(device=Own.CARRIER),
+    ("GET", "/v1/audit"): _row(auditor=Own.SITES),
+    ("GET", "/v1/me/alarms"): _row(device=Own.CARRIER),
+    # screens
+    ("GET", "/supervision"): _WATCHER,
+    ("GET", "/basemap.geojson"): _row(dict.fromkeys(ROLES, Own.NOTHING)),
+    ("GET", "/v1/alerts"): _WATCHER,
+    ("POST", "/v1/alerts/{id}/ack"): _WATCHER,
+    ("GET", "/v1/desks"): _WATCHER,
+    ("PUT", "/v1/desks/{name}"): _WATCHER,
+    ("DELETE", "/v1/desks/{name}"): _WATCHER,
+    ("GET", "/v1/live"): _WATCHER,
+    ("GET", "/v1/runs"): _WATCHER,
+    ("GET", "/v1/rounds"): _WATCHER,
+    ("GET", "/v1/rounds/{id}"): _WATCHER,
+    ("GET", "/v1/runs/{id}/replay"): _WATCHER,
+    ("GET", "/v1/runs/{id}/stops"): _WATCHER,
+    ("POST", "/v1/runs/{id}/reassign"): _WATCHER,
+    ("POST", "/v1/runs/{id}/split"): _WATCHER,
+    ("POST", "/v1/runs/{id}/handover"): _WATCHER,
+    ("GET", "/v1/roster"): _WATCHER,
+    ("PUT", "/v1/roster"): _WATCHER,
+    ("POST", "/v1/cover/proposals"): _WATCHER,
+    ("POST", "/v1/cover/proposals/{id}/confirm"): _WATCHER,
+    ("GET", "/v1/delivery-points"): _WATCHER,
+    ("GET", "/v1/hazards"): _WATCHER,
+    ("GET", "/v1/access-cases"): _WATCHER,
+    ("GET", "/v1/address-changes"): _JUDGE,
+    ("POST", "/v1/address-changes/{id}/confirm"): _JUDGE,
+    ("POST", "/v1/address-changes/{id}/reject"): _JUDGE,
+    ("GET", "/v1/cases"): _ANSWERER,
+    ("GET", "/v1/cases/{id}"): _ANSWERER,
+    ("POST", "/v1/cases/{id}/close"): _ANSWERER,
+    ("GET", "/v1/ideas"): _row(device=Own.EVERYWHERE, supervisor=Own.EVERYWHERE, operator=Own.EVERYWHERE),
+    ("GET", "/v1/kpis"): _row(
+        supervisor=Own.SITE, operator=Own.SITES, auditor=Own.SITES, member=Own.FIGURES
+    ),
+    # work, proofs and requests
+    ("GET", "/v1/tasks"): _ORDERER,
+    ("POST", "/v1/tasks"): _ORDERER,
+    ("GET", "/v1/tasks/{id}"): _ORDERER,
+    ("PATCH", "/v1/tasks/{id}"): _ORDERER,
+    ("DELETE", "/v1/tasks/{id}"): _ORDERER,
+    ("GET", "/v1/media/{sha256}"): _row(
+        device=Own.PICTURES, account=Own.ORDERS, supervisor=Own.SITE, operator=Own.SITES
+    ),
+    ("GET", "/v1/items/{item_id}/proof"): _row(
+        account=Own.ORDERS, supervisor=Own.SITE, adviser=Own.SITES, operator=Own.SITES
+    ),
+    ("POST", "/v1/delivery-changes"): _row(_ASKER),
+    ("GET", "/v1/delivery-changes/{id}"): _CHANGER,
+    ("POST", "/v1/delivery-changes/{id}/confirm"): _CHANGER,
+    ("POST", "/v1/delivery-changes/{id}/cancel"): _CHANGER,
+    ("POST", "/v1/delivery-changes/{id}/stop"): _CHANGER,
+    # subscribers
+    ("GET", "/suivi/v2/idships/{ids}"): _row(account=Own.EVENTS, credential=Credential.OKAPI),
+    ("POST", "/v1/endpoints"): _HOLDER,
+    ("GET", "/v1/endpoints"): _HOLDER,
+    ("GET", "/v1/endpoints/{id}"): _HOLDER,
+    ("PATCH", "/v1/endpoints/{id}"): _HOLDER,
+    ("DELETE", "/v1/endpoints/{id}"): _HOLDER,
+    ("POST", "/v1/endpoints/{id}/secret/rotate"): _HOLDER,
+    ("POST", "/v1/endpoints/{id}/pause"): _HOLDER,
+    ("POST", "/v1/endpoints/{id}/resume"): _HOLDER,
+    ("POST", "/v1/endpoints/{id}/test"): _HOLDER,
+    ("GET", "/v1/endpoints/{id}/attempts"): _HOLDER,
+    ("GET", "/v1/feed"): _READER,
+    ("GET", "/v1/events/{id}"): _READER,
+}  # fmt: skip
+
+Bound = dict[web.AbstractRoute, Row]
+RIGHTS = web.AppKey("RIGHTS", Bound)
+
+
+def bind(app: web.Application, *, complete: bool) -> None:
+    """Give each route of an app its row. NoSuchRow for a route without one; if `complete`, for a row without a route.
+
+    HEAD goes with GET, unless it has a row of its own.
+    """
+    found: Bound = {}
+    used: set[tuple[str, str]] = set()
+    for route in app.router.routes():
+        path = route.resource.canonical if route.resource is not None else ""
+        key = (route.method, path)
+        if key not in TABLE and route.method == "HEAD":
+            key = ("GET", path)
+        if key not in TABLE:
+            raise NoSuchRow(f"{route.method} {path} has no row in the table of rights.")
+        found[route] = TABLE[key]
+        used.add(key)
+    if complete and (left := TABLE.keys() - used):
+        raise NoSuchRow(f"No route answers to {', '.join(' '.join(key) for key in sorted(left))}.")
+    app[RIGHTS] = found
+
+
+def in_words(row: Row) -> str:
+    """Say in a sentence who may call a route, and what is theirs."""
+    parts = [
+        f"{_named(kind, row)} ({own})" for kind, own in sorted(row.own.items(), key=lambda each: KINDS.index(each[0]))
+    ]
+    return "Callers: " + "; ".join(parts) + "."
+
+
+def _named(kind: str, row: Row) -> str:
+    if kind == ACCOUNT and row.scope is not None:
+        return f"account with the scope {row.scope}"
+    if kind == DEVICE and row.lost_too:
+        return "device, also a lost one"
+    return {CUSTOMER: "customer without an account", MACHINE: "this machine"}.get(kind, kind.replace("_", " "))

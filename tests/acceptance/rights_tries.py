@@ -1,0 +1,199 @@
+"""What the matrix of rights asks of each route: whose things, with which body, and what comes back to whoever may."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fieldsvc.web.pages.files import every_file
+from tests.acceptance.conftest import SITE
+from tests.acceptance.rights_stage import ELSEWHERE, NOBODYS, POSTCODE, Stage, Thing, Try, near_and_far, pair
+from tests.acceptance.service import field_event
+from tests.media.pictures import signature
+
+Tries = Mapping[tuple[str, str], Sequence[Try]]
+
+
+def every_try(stage: Stage) -> Tries:
+    """Say what to ask of every route."""
+    return {
+        **_open(stage),
+        **_phones(stage),
+        **_screens(stage),
+        **_runs(stage),
+        **_orders(stage),
+        **_subscribers(stage),
+    }
+
+
+def _lists(*, good: int = 200, query: str = "", **more: Any) -> list[Try]:
+    """Ask for a list of all that the caller sees, then of each site."""
+    sites = [Try(good=good, query=f"?site={site}{query}", about=Thing(site), **more) for site in (SITE, ELSEWHERE)]
+    return [Try(good=good, query=f"?{query.lstrip('&')}", **more), *sites]
+
+
+def _open(_stage: Stage) -> Tries:
+    nothing = [Try()]
+    pages = (
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/types",
+        "/openapi.json",
+        "/asyncapi.json",
+        "/docs",
+        "/v1/proof-key",
+        "/",
+    )
+    more = (
+        "/favicon.ico",
+        "/enrol",
+        "/discretion",
+        "/discretion/carriers",
+        "/v1/discretion",
+        "/supervision",
+        "/supervision/phones",
+    )
+    return {
+        **{("GET", path): nothing for path in (*pages, *more)},
+        ("GET", "/basemap.geojson"): [Try(good=404)],  # the operator of this service set none
+        ("GET", "/static/{name}"): [Try({"name": next(iter(every_file()))}), Try({"name": "nothing.css"}, good=404)],
+        ("GET", "/sign-in/{token}"): [Try({"token": "nonsense"}, good=410)],
+        ("POST", "/sign-in/{token}"): [Try({"token": "nonsense"}, good=410)],
+        ("GET", "/signed-in"): [],  # what it says is who asks: below
+        ("POST", "/sign-out"): [Try(good=403)],  # the token is a field of its form
+        ("POST", "/v1/devices/enrol"): [Try(body={"code": "AAAA-BBBB-CCCC-DDDD"}, good=401)],
+    }
+
+
+def _phones(stage: Stage) -> Tries:
+    unknown = field_event("nothing.known", {})
+    own = near_and_far(stage, "picture", key="sha256")
+    sheets = near_and_far(stage, "run")
+    return {
+        ("POST", "/v1/events"): [Try(body=unknown)],
+        ("POST", "/v1/positions"): [Try(body={"fixes": []}, good=200)],
+        ("POST", "/owntracks"): [Try(body={"_type": "lwt"})],
+        ("GET", "/osmand/{token}"): [Try()],
+        ("POST", "/osmand/{token}"): [Try()],
+        ("PUT", "/v1/media/{sha256}"): [Try({"sha256": stage.names["near picture"]}, signature("near"))],
+        ("HEAD", "/v1/media/{sha256}"): own,
+        ("GET", "/v1/media/{sha256}"): own,
+        ("GET", "/v1/runs/current"): [Try()],
+        ("GET", "/v1/runs/{id}/sheet"): sheets,
+        ("GET", "/v1/services"): [Try()],
+        ("GET", "/v1/me/receipts"): [Try()],
+        ("GET", "/v1/me/alarms"): [Try()],
+        ("GET", "/v1/me/access"): [Try()],
+        ("GET", "/v1/me/export"): [Try()],
+        ("POST", "/v1/devices/codes"): [
+            Try(body={"carrier": "x", "round": "T07"}, good=201, about=Thing(SITE)),
+            Try(body={"carrier": "x", "round": "T98"}, good=201, about=Thing(ELSEWHERE)),
+        ],
+        ("GET", "/v1/ideas"): _lists(),
+    }
+
+
+def _screens(stage: Stage) -> Tries:
+    return {
+        ("GET", "/v1/alerts"): _lists(),
+        ("POST", "/v1/alerts/{id}/ack"): pair(stage, "near-alarm", "far-alarm", body={}),
+        ("GET", "/v1/desks"): _lists(),
+        ("PUT", "/v1/desks/{name}"): _lists(path={"name": "matrix"}, body={"hours": "mon-fri 08:00-18:00"}),
+        ("DELETE", "/v1/desks/{name}"): _lists(path={"name": "no-such-desk"}, good=404),
+        ("GET", "/v1/live"): _lists(method="HEAD"),  # its stream has no end
+        ("GET", "/v1/hazards"): _lists(query="&state=all"),
+        ("GET", "/v1/access-cases"): _lists(query="&state=all"),
+        ("GET", "/v1/delivery-points"): _lists(),
+        ("GET", "/v1/kpis"): _lists(),
+        ("GET", "/v1/audit"): _lists(),
+        ("GET", "/v1/cases"): _lists(),
+        ("GET", "/v1/cases/{id}"): near_and_far(stage, "case"),
+        ("POST", "/v1/cases/{id}/close"): near_and_far(
+            stage, "case", body={"outcome": "settled", "reason": "x"}, good=409
+        ),
+        ("GET", "/v1/address-changes"): _lists(),
+        ("POST", "/v1/address-changes/{id}/confirm"): near_and_far(stage, "report", body={"reason": "x"}),
+        ("POST", "/v1/address-changes/{id}/reject"): near_and_far(stage, "report", body={"reason": "x"}),
+    }
+
+
+def _runs(stage: Stage) -> Tries:
+    rounds = pair(stage, "T07", "T98")
+    moved = [
+        replace(each, body={"to_run": each.path["id"], "task_ids": [NOBODYS]}, good=422)
+        for each in near_and_far(stage, "run")
+    ]
+    carriers = ("Near Carrier", "Far Carrier")
+    runs = zip(near_and_far(stage, "run"), carriers, strict=True)
+    given = [replace(each, body={"to_carrier": carrier}) for each, carrier in runs]
+    counts = {"counts": {"items": 1, "pouches": 0, "keys": 0}}
+    loads = [replace(each, body={**(each.body or {}), **counts}, good=201) for each in given]
+    asked = {"day": stage.service.platform.runs.today().isoformat()}
+    return {
+        ("GET", "/v1/runs"): _lists(),
+        ("GET", "/v1/rounds"): _lists(),
+        ("GET", "/v1/rounds/{id}"): rounds,
+        ("GET", "/v1/runs/{id}/replay"): near_and_far(stage, "run"),
+        ("GET", "/v1/runs/{id}/stops"): near_and_far(stage, "run"),
+        ("POST", "/v1/runs/{id}/reassign"): given,
+        ("POST", "/v1/runs/{id}/split"): moved,
+        ("POST", "/v1/runs/{id}/handover"): loads,
+        ("GET", "/v1/roster"): _lists(),
+        ("PUT", "/v1/roster"): _lists(body={"usual_start": "07:30"})[1:],
+        ("POST", "/v1/cover/proposals"): [
+            Try(body={**asked, "site": site}, good=409, about=Thing(site)) for site in (SITE, ELSEWHERE)
+        ],
+        ("POST", "/v1/cover/proposals/{id}/confirm"): near_and_far(stage, "proposal", body={}, good=409),
+    }
+
+
+def _orders(stage: Stage) -> Tries:
+    def tasks(kind: str = "", **more: Any) -> list[Try]:
+        theirs = near_and_far(stage, f"{kind}task", **more)
+        office = near_and_far(stage, f"{kind}office task", **more)
+        return [*theirs, *(replace(each, about=Thing(each.about.site if each.about else None)) for each in office)]
+
+    items = pair(stage, "near-item", "far-item", key="item_id")
+    wish = {"kind": "safe_place", "item_id": "near-wished", "details": {"place": "Abri", "postcode": POSTCODE}}
+    unknown = {**wish, "item_id": "far-wished", "details": {"place": "Abri", "postcode": "00000"}}
+    changes = [
+        Try(body=wish, about=Thing(SITE, known=True), good=409),
+        Try(body=unknown, about=Thing(ELSEWHERE), good=409),
+    ]
+    return {
+        ("GET", "/v1/tasks"): [Try()],
+        ("POST", "/v1/tasks"): [Try(body={}, good=422)],
+        ("GET", "/v1/tasks/{id}"): tasks(),
+        ("PATCH", "/v1/tasks/{id}"): tasks("ended ", body={"notes": "x"}, good=409),
+        ("DELETE", "/v1/tasks/{id}"): tasks("ended ", good=204),
+        ("GET", "/v1/items/{item_id}/proof"): items,
+        ("POST", "/v1/delivery-changes"): changes,
+        ("GET", "/v1/delivery-changes/{id}"): near_and_far(stage, "change"),
+        ("POST", "/v1/delivery-changes/{id}/confirm"): near_and_far(
+            stage, "change", body={"code": "AAAA-AAAA"}, good=409
+        ),
+        ("POST", "/v1/delivery-changes/{id}/cancel"): near_and_far(stage, "change", body={}),
+        ("POST", "/v1/delivery-changes/{id}/stop"): near_and_far(stage, "change", body={}),
+    }
+
+
+def _subscribers(stage: Stage) -> Tries:
+    endpoints = near_and_far(stage, "endpoint")
+    events = [*near_and_far(stage, "event"), *near_and_far(stage, "visit")]
+    items = pair(stage, "near-item", "far-item", key="ids")
+    wrong = [Try(body={"url": "http://127.0.0.1:9/hook", "types": ["not a filter!"]}, good=400)]
+    return {
+        ("GET", "/suivi/v2/idships/{ids}"): items,
+        ("POST", "/v1/endpoints"): wrong,
+        ("GET", "/v1/endpoints"): [Try()],
+        ("GET", "/v1/endpoints/{id}"): endpoints,
+        ("PATCH", "/v1/endpoints/{id}"): [replace(each, body={"thin": False}) for each in endpoints],
+        ("DELETE", "/v1/endpoints/{id}"): near_and_far(stage, "ended endpoint", good=204),
+        ("POST", "/v1/endpoints/{id}/secret/rotate"): endpoints,
+        ("POST", "/v1/endpoints/{id}/pause"): endpoints,
+        ("POST", "/v1/endpoints/{id}/resume"): endpoints,
+        ("POST", "/v1/endpoints/{id}/test"): endpoints,
+        ("GET", "/v1/endpoints/{id}/attempts"): endpoints,
+        ("GET", "/v1/feed"): [Try()],
+        ("GET", "/v1/events/{id}"): events,
+    }
