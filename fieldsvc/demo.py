@@ -76,7 +76,9 @@ async def run_demo(settings: Settings) -> None:
     async with database_url(settings) as url, open_platform(settings, url) as platform:
         await accounts.withdraw_reusable_links(platform.database)
         kept = await _prepared(platform, settings, town)
-        async with listening(create_app(platform), settings) as address, _subscriber(kept, address, settings) as hook:
+        async with _subscriber(kept) as (hook, new_url), listening(create_app(platform), settings) as address:
+            if new_url is not None:
+                await _register(hook, new_url, kept, address=address, settings=settings)
             await _run_on(platform, settings, town=town, kept=kept, address=address, hook=hook, stop=stop)
         await accounts.withdraw_reusable_links(platform.database)
 
@@ -231,19 +233,25 @@ async def _enrolled(platform: Platform, settings: Settings, carrier: Carrier) ->
 
 
 @asynccontextmanager
-async def _subscriber(kept: Kept, address: str, settings: Settings) -> AsyncIterator[Subscriber]:
-    """Listen as a subscriber: with the endpoint of the last run if its port is free, else with a new one."""
-    hook = await _listening_again(kept)
+async def _subscriber(kept: Kept) -> AsyncIterator[tuple[Subscriber, str | None]]:
+    """Listen as a subscriber, from before the service starts until it has stopped, so that it never finds nobody there.
+
+    The endpoint of the last run goes on if its port is free; else the URL of a new one is given, to be registered.
+    """
+    hook, new_url = await _listening_again(kept), None
     if hook is None:
         hook = Subscriber()
-        url = await hook.start()
-        created = await hook.register(address, kept.subscriber["api_key"], url=url)
-        port = int(url.rsplit(":", 1)[1].split("/")[0])
-        _keep(settings, kept, endpoint={"id": created, "secret": hook.secret, "port": port})
+        new_url = await hook.start()
     try:
-        yield hook
+        yield hook, new_url
     finally:
         await hook.close()
+
+
+async def _register(hook: Subscriber, url: str, kept: Kept, *, address: str, settings: Settings) -> None:
+    created = await hook.register(address, kept.subscriber["api_key"], url=url)
+    port = int(url.rsplit(":", 1)[1].split("/", maxsplit=1)[0])
+    _keep(settings, kept, endpoint={"id": created, "secret": hook.secret, "port": port})
 
 
 async def _listening_again(kept: Kept) -> Subscriber | None:

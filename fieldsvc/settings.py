@@ -52,11 +52,11 @@ class Settings(BaseSettings):
         description="Most connections from one address (of IPv6: one /64), but for this machine and the proxies.",
     )
     head_timeout_s: float = Field(5.0, gt=0, description="Longest wait for the whole head of a request.")
-    body_stall_s: float = Field(8.0, gt=0, description="Longest wait for the next bytes of a body; then 408.")
+    body_stall_s: float = Field(7.0, gt=0, description="Longest wait for the next bytes of a body; then 408.")
     body_timeout_s: float = Field(
         300.0, gt=0, description="Longest time for a whole body; a picture goes on where it was cut."
     )
-    reply_stall_s: float = Field(9.0, gt=0, description="Longest wait for a reader who takes nothing of an answer.")
+    reply_stall_s: float = Field(8.0, gt=0, description="Longest wait for a reader who takes nothing of an answer.")
     idle_timeout_s: float = Field(75.0, gt=0, description="How long a quiet connection is kept for its next request.")
     slowest_bytes_per_s: float = Field(
         1_000.0, gt=0, description="What a body or an answer must move on average, or it counts as standing still."

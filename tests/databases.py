@@ -44,6 +44,7 @@ do $$ begin
     where schemaname = 'public' and last_value is not null;
 end $$
 """
+_LEFT = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 _OTHERS = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
 
 
@@ -86,16 +87,23 @@ async def give_back(server_url: str, url: str) -> None:
         said = await connection.fetchval(
             "select shobj_description(oid, 'pg_database') from pg_database where datname = $1", _TEMPLATE
         )
-        if await _emptied(url, **orjson.loads(said)):
-            await connection.execute(f"alter database {name} rename to clean_{name}")
-        else:
+        try:
+            again = await _emptied(url, **orjson.loads(said))
+            if again:
+                await connection.execute(f"alter database {name} rename to clean_{name}")
+        except asyncpg.ObjectInUseError:  # a process of the test still runs, and may write
+            again = False
+        if not again:
             await connection.execute(f"drop database {name} with (force)")
     finally:
         await connection.close()
 
 
 async def _emptied(url: str, *, shape: str, seeds: dict[str, str]) -> bool:
-    """Empty a database and sow what migrations put there; False where its shape is no longer the template's."""
+    """Empty a database and sow what migrations put there.
+
+    False where its shape is no longer the template's, or where somebody came back who was cut off, and may write.
+    """
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(_OTHERS)
@@ -106,7 +114,7 @@ async def _emptied(url: str, *, shape: str, seeds: dict[str, str]) -> bool:
             await connection.execute(
                 f"insert into {name} select * from json_populate_recordset(null::{name}, $1)", rows
             )
-        return True
+        return not await connection.fetchval(_LEFT)
     finally:
         await connection.close()
 

@@ -189,11 +189,11 @@ class Phone:
         """Post the batch, sometimes twice; an answer may get lost on its way (NoAnswer)."""
         body, headers = self._encode(entries)
         draw = self._rng.random()
-        posts = [self._post(entries, body, headers) for _ in range(2 if draw < self.habits.twice_rate else 1)]
         if draw < self.habits.twice_rate / 2:
-            outcomes = await asyncio.gather(*posts)
+            outcomes = await asyncio.gather(*(self._post(entries, body, headers) for _ in range(2)))
         else:
-            outcomes = [await post for post in posts]
+            times = 2 if draw < self.habits.twice_rate else 1
+            outcomes = [await self._post(entries, body, headers) for _ in range(times)]
         answers = [outcome for outcome in outcomes if outcome]
         if not answers:
             raise NoAnswer("network")

@@ -269,7 +269,7 @@ async def test_tasks_come_from_csv(office: Office) -> None:
         ('{"service":"item","subject":"item/1","delivery_point":"x"}\n[]\n', "line 2: a task is a JSON object"),
         ('{"service":"nothing","subject":"item/1"}\n', "line 1: No service takes such tasks"),
         ('{"service":"item","subject":"pouch/1"}\n', "line 1: The subject of service item is item/"),
-        ('{"service":"item","subject":"item/1","king":1}\n', "line 1: king: Extra inputs"),
+        ('{"service":"item","subject":"item/1","king":1}\n', "line 1: body: Extra inputs"),
         ('{"service":"item","subject":"item/1","on":"tomorrow"}\n', "line 1: on: "),
         ("service,colour\nitem,red\n", "line 1: the columns colour mean nothing"),
         ("service,details\nitem,red\n", "line 2: details is not JSON"),
