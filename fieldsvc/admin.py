@@ -85,7 +85,11 @@ async def verify_journal(platform: Platform) -> tuple[dict[str, Any], bool]:
 async def verify_audit(platform: Platform, path: Path | None) -> tuple[dict[str, Any], bool]:
     """Check the audit log with its signed links, also those in a file: the one given, else the one that the service writes."""
     file, oldest = path or audit_heads.heads_file(platform.settings), audit_heads.kept_since(AUDIT_DAYS)
+    if path is not None and not path.is_file():
+        raise UserMistake("There is no such file of signed links.")
     report = await audit_heads.check(platform.database, platform.vault, file, oldest=oldest)
+    if report.heads and not file.is_file():
+        report.faults.append("The file of signed links is gone: FIELDSVC_AUDIT_HEADS names it.")
     return dataclasses.asdict(report), not report.faults
 
 

@@ -129,7 +129,7 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
     app[middlewares.EPOCH], app[middlewares.METRICS] = platform.vault.epoch, metrics
     app[operations.CHECKS], app[operations.APART] = _checks(platform), settings.operations_port is not None
     app[media.MEDIA] = platform.media
-    app[looks.CARRIER_KEY] = platform.vault.derived_key("audit")
+    app[looks.CARRIER_KEY], app[looks.TODAY] = platform.vault.derived_key("audit"), looks.Today()
     app.add_routes([*operations.routes, *catalogue.routes, *discretion.routes, *media.routes])
     app[discretion.MIRROR] = discretion.Mirror(platform.registry)
     app[catalogue.CATALOGUE] = catalogue.Catalogue.of(platform.registry, lambda: app)

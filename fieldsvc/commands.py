@@ -22,11 +22,14 @@ Command = Callable[[Args, Settings], Awaitable[None]]
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> "AsyncIterator[Platform]":
+async def opened(settings: Settings, *, without_erasures: bool = False) -> "AsyncIterator[Platform]":
     """Open the platform of these settings, with the embedded database if none is named."""
     from fieldsvc.platform import open_platform
 
-    async with database_url(settings) as url, open_platform(settings, url) as platform:
+    async with (
+        database_url(settings) as url,
+        open_platform(settings, url, without_erasures=without_erasures) as platform,
+    ):
         yield platform
 
 

@@ -24,7 +24,12 @@ async def device_enrol_command(args: Args, settings: Settings) -> None:
 
     async with opened(settings) as platform:
         found = await enrolment.enrol_device(
-            platform.database, base_url(settings), carrier=args.carrier, site=args.site, round_id=args.round
+            platform.database,
+            base_url(settings),
+            carrier=args.carrier,
+            site=args.site,
+            round_id=args.round,
+            ref_key=platform.vault.derived_key("audit"),
         )
     show(found, as_json=args.json)
     if sys.stdout.isatty() and not args.json:

@@ -15,14 +15,11 @@ async def person_erase_command(args: Args, settings: Settings) -> None:
     """Erase a person: every key of theirs is destroyed, and whoever ordered for them is told."""
     import dataclasses
 
-    from fieldsvc.access import audit
-
     person = args.person if "/" in args.person else f"person/{args.account or 'operator'}/{args.person}"
     async with opened(settings) as platform:
         done = await platform.erasing.erase(person)
-        digest = platform.vault.person_digest(person).hex()  # the log cannot forget: it never has the reference itself
-        await audit.note(platform.database, audit.Entry(**_DEED, action="person.erased", subject=f"person/{digest}"))
-    show(dataclasses.asdict(done), as_json=args.json)
+    further = [f"fieldsvc person erase {place}" for place in done.places]
+    show(dataclasses.asdict(done) | ({"next": further} if further else {}), as_json=args.json)
 
 
 async def keys_rotate_command(args: Args, settings: Settings) -> None:
@@ -52,9 +49,11 @@ async def restored_command(args: Args, settings: Settings) -> None:
     from fieldsvc.access import audit
     from fieldsvc.journal.erasures import renew
 
-    async with opened(settings) as platform:
+    async with opened(settings, without_erasures=args.without_erasures) as platform:
         epoch = await renew(platform.database)
-        await audit.note(platform.database, audit.Entry(**_DEED, action="store.restored", subject=f"epoch/{epoch}"))
+        reason = "without erasures" if args.without_erasures else None
+        entry = audit.Entry(**_DEED, action="store.restored", subject=f"epoch/{epoch}", reason=reason)
+        await audit.note(platform.database, entry)
     show({"epoch": str(epoch), "next": "start every process again"}, as_json=args.json)
 
 
@@ -90,7 +89,12 @@ def add_parsers(commands: Any) -> None:
     erase.add_argument("--account", help="whose reference it is; default: the operator's")
     keys = group(commands, "keys", "The master key, which wraps every other key.")
     json_option(command(keys, "rotate", keys_rotate_command))
-    json_option(command(commands, "restored", restored_command))
+    restored = json_option(command(commands, "restored", restored_command))
+    restored.add_argument(
+        "--without-erasures",
+        action="store_true",
+        help="the folder of erasures is lost: whoever was erased after the backup has to be erased again by you",
+    )
     hold = command(commands, "hold", hold_command)
     hold.add_argument("action", choices=("list", "set", "end"))
     hold.add_argument("hold", nargs="?", metavar="ID", help="end: which")

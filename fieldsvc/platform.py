@@ -57,8 +57,11 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]:
-    """Migrate the database, open the keys, and wire the platform with its writer running; close it in the reverse order."""
+async def open_platform(settings: Settings, url: str, *, without_erasures: bool = False) -> AsyncIterator[Platform]:
+    """Migrate the database, open the keys, and wire the platform with its writer running; close it in the reverse order.
+
+    UserMistake if the erasures of a restored store, or the last of them, are not in their folder: `without_erasures` goes on.
+    """
     master, previous = master_key(settings), previous_master_key(settings)
     try:
         first = await connect(url, statement_timeout="0")
@@ -70,7 +73,7 @@ async def open_platform(settings: Settings, url: str) -> AsyncIterator[Platform]
         await health.keep_tables(first, health=settings.health_module)
         await make_partitions(first, datetime.now(UTC), keep_tracks_days=settings.keep_tracks_days)
         vault = await open_vault(first, master, previous)
-        if await settle_restored(first, _erasures(settings, vault)):
+        if await settle_restored(first, _erasures(settings, vault), without=without_erasures):
             vault = await open_vault(first, master, previous)
     finally:
         await first.close()
@@ -116,7 +119,7 @@ def _wire(settings: Settings, url: str, database: Database, vault: Vault) -> Pla
         tail=tail,
         opener=opener,
         erasures=erasures,
-        erasing=Erasing(database, commands, Proofs(database, vault, media), erasures),
+        erasing=Erasing(database, vault, commands, proofs=Proofs(database, vault, media), erasures=erasures),
         media=media,
         commands=commands,
         access=Access(database, settings),

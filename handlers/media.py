@@ -99,7 +99,10 @@ def wanted(
     return [
         Write(
             "media.want",
-            (sha256, UUID(fact.id), handler, event.subject, field, purpose, event.site, _shared(types, fact, field)),
+            (
+                *(sha256, UUID(fact.id), handler, event.subject, field, purpose, event.site),
+                *(_shared(types, fact, field), fact.occurred_at),
+            ),
         )
         for fact in after
         for sha256, field, purpose in _of_fact(types, fact)

@@ -14,7 +14,21 @@ from pydantic import StringConstraints
 
 from handlers.base import Handler
 from handlers.fields import OPERATIONAL, PUBLIC, Id, Payload, PublicData
-from handlers.story import Decision, DigestOf, Event, EventType, Fact, Said, State, Tale, Write, public, titled
+from handlers.story import (
+    Actor,
+    Decision,
+    DigestOf,
+    Event,
+    EventType,
+    Fact,
+    Refused,
+    Said,
+    State,
+    Tale,
+    Write,
+    public,
+    titled,
+)
 
 Subject = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]*/[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 
@@ -64,6 +78,7 @@ class Person(Handler):
 
     def decide(self, state: State, event: Event, now: datetime) -> Decision:
         """Decide as every service does; the tombstone belongs to the account whose reference it is."""
+        refuse_unless_own(event.data, event.actor)
         decision = super().decide(state, event, now)
         return replace(decision, account=event.data.get("account") or state.account)
 
@@ -75,6 +90,12 @@ class Person(Handler):
             Said(fact, fact.type, {"person": fact.data["person"], "since": fact.at}) for fact in [*erased[:1], *firsts]
         ]
         return Tale(said, {"erased": bool(said)}, writes=_deed(new, now) if new.type == ERASED.name else ())
+
+
+def refuse_unless_own(data: Mapping[str, Any], actor: Actor) -> None:
+    """Let the server alone say that it is done already, or done anew. Refused `not_allowed`."""
+    if actor.kind != "server" and (data.get("anew") or data.get("replayed")):
+        raise Refused("not_allowed")
 
 
 def key_of(data: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from fieldsvc.store import audit as store
 from fieldsvc.store.database import Database
 
 COMMAND_LINE, SERVICE = "operator (command line)", "service"
+ENROLLED = "device.enrolled"
 MOST_CHARACTERS = 200
 
 

@@ -2,13 +2,16 @@
 
 A signed link (a head) goes to the table, to a file outside the database and to the log. A row after the newest head is bound
 only by the chain itself and by `audit_end`: whoever owns the database could write that last hour anew.
-After a restore the chain goes on with a row `audit.anchored` that names the store's new epoch. Heads of an earlier epoch that the
-restored rows do not have are counted, not taken for faults.
+After a restore the chain goes on with a row `audit.anchored` that names the store's new epoch and is signed where it stands. Heads
+of an earlier epoch, signed before that row was written, that the restored rows do not have are told as a restore, not as faults.
+The database's owner can still feign a restore to an earlier moment, which is why it is told. An anchor that nobody signed counts for
+nothing, unless it is the store's epoch's own and no head has come after it; heads of the store's epoch now are never excused.
 """
 
 import base64
 import hashlib
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -22,19 +25,37 @@ from fieldsvc.store.audit import START, End, Head, Place, Row
 
 CHAIN_START = hashlib.sha256(b"fieldsvc audit").digest()
 ANCHORED, EPOCH = "audit.anchored", "epoch/"
+Key = tuple[date, int, str, bytes]
 _SEPARATOR, _NOTHING = "\x1f", "\x1e"
 _ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class Report:
-    """What was checked, and what is wrong: one sentence a fault, the first bad row first."""
+    """What was checked, and what is wrong: one sentence a fault, the first bad row first.
+
+    `restores`: one sentence for each restore that took signed rows away, which whoever runs the store must know of.
+    """
 
     rows: int = 0
     heads: int = 0
     before_restore: int = 0
     no_longer_kept: int = 0
+    restores: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """From where on the chain is that of an epoch of the store, and when that was written; `at` is None where it is not yet."""
+
+    place: Place
+    epoch: str
+    at: datetime | None = None
+
+    def excuses(self, head: Head) -> bool:
+        """Tell whether a restore here can have taken away what this head signed."""
+        return self.epoch != str(head.epoch) and (self.at is None or head.at <= self.at)
 
 
 def link(previous: bytes, row: Row) -> bytes:
@@ -50,15 +71,17 @@ class Check:
     """Walk the chain from its first row; `heads` and `end` are what it must fit. `oldest`: days from here on must be there."""
 
     def __init__(self, heads: Iterable[Head], *, oldest: date = date.min) -> None:
-        self._heads = {(head.epoch, head.day, head.pos): head for head in heads}
+        self._heads = {_key(head): head for head in heads}
         self._by_place: dict[Place, list[Head]] = {}
         for head in self._heads.values():
             self._by_place.setdefault((head.day, head.pos), []).append(head)
         self._oldest, self._first = oldest.replace(day=1), START
         self._last: Place = START
         self._previous: bytes | None = None
-        self._anchors: list[tuple[Place, str]] = []
-        self._met: set[Place] = set()
+        self._anchors: list[Anchor] = []
+        self._unsigned: list[Anchor] = []
+        self._matched: set[Key] = set()
+        self._newest: Place = START
         self.report = Report()
 
     def walk(self, rows: Iterable[Row]) -> None:
@@ -72,7 +95,7 @@ class Check:
             if self._previous is not None and link(self._previous, row) != row.chain:
                 self._fault(row.place, "the row does not fit the chain")
             if row.action == ANCHORED:
-                self._anchors.append((row.place, row.subject.removeprefix(EPOCH)))
+                self._anchor(row)
             self._previous, self._last = row.chain, row.place
             self._meet(row)
 
@@ -81,13 +104,17 @@ class Check:
 
         `epoch` is the store's now: where the chain is not anchored under it yet, what would come next belongs to it.
         """
+        self._settle_anchors(str(epoch))
         if epoch not in (None, end.epoch):
-            self._anchors.append(((end.day, end.pos + 1), str(epoch)))
+            self._anchors.append(Anchor((end.day, end.pos + 1), str(epoch)))
         if (end.day, end.pos, end.chain) != (*self._end(), self._previous or CHAIN_START):
             self._fault((end.day, end.pos), "the last link is not that of the last row")
-        for place in sorted(self._by_place.keys() - self._met):
-            for head in self._by_place[place]:
-                self._missing(head, place)
+        excused: Counter[Anchor] = Counter()
+        for key in sorted(self._heads.keys() - self._matched):
+            anchor = self._missing(self._heads[key], epoch)
+            excused.update([anchor] if anchor is not None else [])
+        self.report.before_restore = excused.total()
+        self.report.restores = [_restored(anchor, count) for anchor, count in excused.items()]
         return self.report
 
     def _begin(self, row: Row) -> None:
@@ -101,31 +128,56 @@ class Check:
         if self._previous is None:
             self._fault(row.place, "the first row kept fits neither the start of the chain nor a signed link")
 
+    def _anchor(self, row: Row) -> None:
+        """Take an anchor whose own row was signed under its epoch; of others the end of the chain decides."""
+        anchor = Anchor(row.place, row.subject.removeprefix(EPOCH), row.at)
+        signed = (each for each in self._by_place.get(row.place, ()) if str(each.epoch) == anchor.epoch)
+        known = any(head.chain == row.chain for head in signed)
+        (self._anchors if known else self._unsigned).append(anchor)
+
+    def _settle_anchors(self, epoch: str) -> None:
+        """Take an anchor of the store's epoch that is newer than every signed link; no other may lack its own."""
+        for anchor in self._unsigned:
+            if anchor.place <= self._newest:
+                self._fault(anchor.place, "it tells of a restore that was never signed")
+            elif anchor.epoch == epoch:
+                self._anchors.append(anchor)
+
     def _meet(self, row: Row) -> None:
         for head in self._by_place.get(row.place, ()):
-            self._met.add(row.place)
             if head.chain == row.chain:
+                self._matched.add(_key(head))
+                self._newest = row.place
                 self.report.heads += 1
-            else:
-                self._missing(head, row.place)
 
-    def _missing(self, head: Head, place: Place) -> None:
+    def _missing(self, head: Head, epoch: UUID | None) -> Anchor | None:
+        """Judge a head whose row is not there, or is another; return the restore that explains it."""
+        place = (head.day, head.pos)
         if place < self._first and place[0].replace(day=1) < min(self._oldest, self._first[0].replace(day=1)):
             self.report.no_longer_kept += 1
-        elif self._epoch_at(place) not in (None, str(head.epoch)):
-            self.report.before_restore += 1
-        else:
-            self._fault(place, "it is not what was signed")
-
-    def _epoch_at(self, place: Place) -> str | None:
-        at = bisect_right(self._anchors, place, key=lambda anchor: anchor[0])
-        return self._anchors[at - 1][1] if at else None
+            return None
+        at = bisect_right(self._anchors, place, key=lambda anchor: anchor.place)
+        if at and head.epoch != epoch and self._anchors[at - 1].excuses(head):
+            return self._anchors[at - 1]
+        self._fault(place, "it is not what was signed")
+        return None
 
     def _end(self) -> Place:
         return self._last if self._previous is not None else (date(2000, 1, 1), 0)
 
     def _fault(self, place: Place, what: str) -> None:
         self.report.faults.append(f"Day {place[0]}, row {place[1]}: {what}.")
+
+
+def _key(head: Head) -> Key:
+    """Tell links apart, also two of one place: a row written anew and signed again does not hide the link it had."""
+    return head.day, head.pos, str(head.epoch), head.chain
+
+
+def _restored(anchor: Anchor, count: int) -> str:
+    day, pos = anchor.place
+    taken = f"{count} signed links of before have no rows any more"
+    return f"Day {day}, row {pos}: a restore; {taken}. If nobody restored this store, rows were taken out of the log."
 
 
 def _next(last: Place, row: Row) -> Place:

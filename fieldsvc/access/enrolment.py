@@ -1,11 +1,15 @@
-"""Phones come in and go: at the command line, or by a one-time code from a supervisor."""
+"""Phones come in and go: at the command line, or by a one-time code from a supervisor.
+
+A carrier reads in `/v1/me/access` that a code for their phone was made and that a phone was enrolled: `ref_key` is the store's key
+`derived_key("audit")`, under which they are named in the audit log. Without it the deed is noted, but they do not find it.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fieldsvc.access import audit, provisioning, tokens
-from fieldsvc.access.audit import COMMAND_LINE, Entry
+from fieldsvc.access.audit import COMMAND_LINE, ENROLLED, Entry
 from fieldsvc.access.errors import BadCode
 from fieldsvc.errors import UserMistake
 from fieldsvc.logs import get_logger
@@ -29,7 +33,13 @@ class IssuedCode:
 
 
 async def enrol_device(
-    database: Database, base_url: str, *, carrier: str, site: str, round_id: str | None = None
+    database: Database,
+    base_url: str,
+    *,
+    carrier: str,
+    site: str,
+    round_id: str | None = None,
+    ref_key: bytes | None = None,
 ) -> dict[str, Any]:
     """Make a device; return the contract's object with its credentials, which are shown this once.
 
@@ -45,7 +55,9 @@ async def enrol_device(
         token_sha256=tokens.digest(token),
         passphrase=passphrase,
     )
-    await audit.note(database, Entry(COMMAND_LINE, "operator", "device.enrolled", f"device/{device_id}", site=site))
+    ref = _ref(ref_key, carrier.strip(), site)
+    subject = f"device/{device_id}"
+    await audit.note(database, Entry(COMMAND_LINE, "operator", ENROLLED, subject, site=site, carrier_ref=ref))
     get_logger().info("device.enrolled", device=device_id, site=site)
     return credentials(base_url, device_id, token=token, passphrase=passphrase)
 
@@ -58,6 +70,7 @@ async def issue_code(
     round_id: str | None = None,
     created_by: str | None = None,
     replaces: str | None = None,
+    ref_key: bytes | None = None,
 ) -> IssuedCode:
     """Make a code, and tell when it ends; the phone that it `replaces` is lost from the moment it is used, and gives its round.
 
@@ -80,12 +93,13 @@ async def issue_code(
         expires_at=expires_at,
     )
     actor, role = (created_by, "supervisor") if created_by else (COMMAND_LINE, "operator")
-    await audit.note(database, Entry(actor, role, "device.code_issued", f"site/{site}", site=site))
+    ref = _ref(ref_key, carrier.strip(), site)
+    await audit.note(database, Entry(actor, role, "device.code_issued", f"site/{site}", site=site, carrier_ref=ref))
     get_logger().info("device.code_issued", site=site)
     return IssuedCode(shown, expires_at)
 
 
-async def redeem_code(database: Database, base_url: str, code: str) -> dict[str, Any]:
+async def redeem_code(database: Database, base_url: str, code: str, *, ref_key: bytes | None = None) -> dict[str, Any]:
     """Turn a code into a device, with what each app on the phone needs: one code serves the phone page and the tracker.
 
     BadCode if it is wrong, used, expired, or was tried five times wrongly.
@@ -111,7 +125,8 @@ async def redeem_code(database: Database, base_url: str, code: str) -> dict[str,
     if offer.replaces is not None:
         get_logger().info("device.lost", device=offer.replaces)
     subject = f"device/{device_id}"
-    await audit.note(database, Entry(subject, "carrier", "device.enrolled", subject, site=offer.site))
+    ref = _ref(ref_key, offer.carrier, offer.site)
+    await audit.note(database, Entry(subject, "carrier", ENROLLED, subject, site=offer.site, carrier_ref=ref))
     get_logger().info("device.enrolled", device=device_id, site=offer.site)
     made = credentials(base_url, device_id, token=token, passphrase=passphrase)
     about = {"carrier": offer.carrier, "site": offer.site, "round": offer.round_id}
@@ -142,6 +157,10 @@ def credentials(base_url: str, device_id: str, *, token: str, passphrase: str) -
         "owntracks": {"url": f"{base}/owntracks", "user": device_id, "password": token, "passphrase": passphrase},
         "osmand": {"url": f"{base}/osmand/{token}"},
     }
+
+
+def _ref(key: bytes | None, carrier: str, site: str) -> str | None:
+    return audit.carrier_ref(key, carrier, site) if key is not None else None
 
 
 async def _replaced(database: Database, device_id: str, *, carrier: str, site: str) -> Device:

@@ -1,13 +1,20 @@
 """What is looked up before an event is decided: what it is about, filled in by the server; and what has to be done before."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from fieldsvc.journal.reader import Reader
 from handlers.story import Actor, EventType, Refused
 
 FILLED = ("about", "about_site", "about_account")
-Before = Callable[[Mapping[str, Any]], Awaitable[object]]
+
+
+class Before(Protocol):
+    """What is done before an event is decided."""
+
+    async def __call__(self, data: Mapping[str, Any], *, actor: Actor, site: str | None) -> object:
+        """Do it for whoever says it, of their own site or of all; Refused if they may not."""
+        ...
 
 
 class Abouts:
@@ -26,7 +33,7 @@ class Abouts:
         Refused `unknown_event`: there is none of that name, or it is another account's or another site's.
         """
         if event_type.name in self._before:
-            await self._before[event_type.name](data)
+            await self._before[event_type.name](data, actor=actor, site=site)
         if event_type.about_event is None:
             return dict(data)
         row = await self._reader.event(data[event_type.about_event])

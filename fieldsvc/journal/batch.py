@@ -174,7 +174,7 @@ class Batch:
     def _decide(self, event: Incoming) -> None:
         try:
             decisions = self._decisions(event)
-            drafts = [self._field_row(event)]
+            drafts = [self._field_row(event, decisions[0][1])]
             for subject, decision in decisions:
                 drafts += self._public_rows(event, subject, decision)
         except Refused as refusal:
@@ -227,7 +227,7 @@ class Batch:
             if command.subject in event.subjects or command.type not in self.registry.by_type:
                 raise ValueError("a command for this subject, or of an unknown type")
 
-    def _field_row(self, event: Incoming) -> rows.Draft:
+    def _field_row(self, event: Incoming, decision: Decision) -> rows.Draft:
         subject = event.subjects[0]
         parts = split(event.payload, event.data)
         envelope = {**event.operational, **({"located": event.located} if event.located else {})}
@@ -243,7 +243,7 @@ class Batch:
             subject=subject,
             subject_seq=None,
             account=self.harvest.head(subject).account,
-            person=self.harvest.person(subject),
+            person=decision.person or self.harvest.person(subject),
             site=event.site,
             run=event.run,
             occurred_at=event.occurred_at,

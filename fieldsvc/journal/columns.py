@@ -32,7 +32,7 @@ DIGESTS = frozenset(
     "device.token_sha256 device.receipt_hash enrolment.secret_sha256 erasure.digest event.sealed_sha256 event.chain "
     "event_id.content_hmac idempotency.digest media.sha256 media.kept_sha256 media_want.sha256 quarantine.digest "
     "receipt.previous receipt.signature report_waiting.mark request.target_hmac round.digest session.token_sha256 "
-    "sheet_shown.digests sign_in.token_sha256 store.signing_public".split()
+    "sheet_shown.digests sign_in.token_sha256 store.erasures_mac store.signing_public".split()
 )
 _CARRIER = "a carrier's name as the operator writes it: rounds are planned with it; shown at the own site alone"
 _REFERENCE = "the orderer's own reference of a person, opaque to everyone else; it names the key"

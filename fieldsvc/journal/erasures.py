@@ -7,6 +7,9 @@ be made, changed, or taken out from between others; a line that a crash cut shor
 Whoever opens the store compares both sides. What the database does not know was erased after the copy was made: it is done
 again, in one transaction, and told again to subscribers by a timer. What the file does not know is written to it. A store that
 had to be told, or that finds itself in another database than before, was restored: it gets a new epoch, and phones send again.
+
+The file is made when the store is first opened, and the database knows how long it was and how it ended. A store whose file is
+missing or lacks its last lines is not opened, unless its operator says that they are lost.
 """
 
 import asyncio
@@ -35,6 +38,10 @@ from sql import query
 log = get_logger()
 CLEANED = ("erasure.empty_notices", "erasure.forget_pictures", "erasure.renew_sheets")
 _OPENING_LOCK = 7_118_025_019
+_GONE = (
+    "{name} in the folder of erasures {fault}: whoever was erased would be back. Put the folder back (FIELDSVC_ERASURES_DIR);"
+    " if it is lost, say `fieldsvc restored --without-erasures`, and erase again whom you know of."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Erasures:
 
     def append(self, erasures: Sequence[Erasure]) -> int:
         """Write down what is not there yet, and flush it to the disk; return how many it was."""
-        if not erasures:
+        if not erasures and self._path.exists():
             return 0
         with self._locked() as handle:
             content = os.pread(handle, os.fstat(handle).st_size, 0)
@@ -86,7 +93,25 @@ class Erasures:
         """Write to the file what only the database knows; return how many it was."""
         rows = await connection.fetch(query("erasure.all"))
         known = [Erasure(row["id"], bytes(row["digest"]), tuple(row["key_ids"]), row["at"]) for row in rows]
-        return await asyncio.to_thread(self.append, known)
+        added = await asyncio.to_thread(self.append, known)
+        ends = await asyncio.to_thread(self._ends)
+        await connection.execute(query("store.write_erasures"), len(ends), ends[-1] if ends else None)
+        if added:
+            log.info("erasures.remembered", count=len(ends), receipt=ends[-1].hex())
+        return added
+
+    async def check_whole(self, connection: asyncpg.Connection, *, moved: bool) -> None:
+        """Compare the file with what the database knows of it. UserMistake if it is missing, or lacks its last lines."""
+        (row,) = await connection.fetch(query("store.erasures_written"))
+        known = await connection.fetchval(query("erasure.count"))
+        written, mac = row["erasures_written"], row["erasures_mac"]
+        if not self._path.exists():
+            if moved or written or known:
+                raise UserMistake(_GONE.format(name=self._path.name, fault="is missing"))
+            return
+        ends = await asyncio.to_thread(self._ends)
+        if written and (len(ends) < written or ends[written - 1] != bytes(mac)):
+            raise UserMistake(_GONE.format(name=self._path.name, fault="lacks its last lines"))
 
     async def replay(self, connection: asyncpg.Connection) -> int:
         """Erase again what the database does not know, in one transaction; return how many it was."""
@@ -97,7 +122,8 @@ class Erasures:
         async with connection.transaction():
             for each in missing:
                 rows = await connection.fetch(query("erasure.again"), each.id, each.digest, list(each.key_ids), each.at)
-                for person in sorted({row["person"] for row in rows}):
+                persons = {row["person"] for row in rows}
+                for person in sorted({row["person"] for row in rows if row["owner"] not in persons}):
                     await _clean_up(connection, each, person)
         if missing:
             log.warning("erasures.done_again", count=len(missing))
@@ -117,6 +143,10 @@ class Erasures:
     async def count(self) -> int:
         """Count the erasures in the file; read again only when it changed."""
         return await asyncio.to_thread(self._count)
+
+    def _ends(self) -> list[bytes]:
+        """Return the MAC of each line."""
+        return [mac for _, mac, _ in self._lines(self._path.read_bytes())] if self._path.exists() else []
 
     def _count(self) -> int:
         if not self._path.exists():
@@ -165,15 +195,19 @@ class Erasures:
             yield found, mac, end
 
 
-async def settle_restored(connection: asyncpg.Connection, erasures: Erasures) -> bool:
+async def settle_restored(connection: asyncpg.Connection, erasures: Erasures, *, without: bool = False) -> bool:
     """Compare a store with what is remembered of it, before anything serves; True if it was restored and has a new epoch.
 
-    Processes that start at once do it one after the other.
+    Processes that start at once do it one after the other. UserMistake, and nothing is changed, if what is remembered is not
+    there as far as the store knows of it; `without` goes on nevertheless.
     """
     await connection.execute("select pg_advisory_lock($1)", _OPENING_LOCK)
     try:
         place = await connection.fetchval(query("store.place"))
-        moved = bool(await connection.fetchval(query("store.found_elsewhere"), place, uuid4()))
+        async with connection.transaction():
+            moved = bool(await connection.fetchval(query("store.found_elsewhere"), place, uuid4()))
+            if not without:
+                await erasures.check_whole(connection, moved=moved)
         missing = await erasures.replay(connection)
         if missing and not moved:
             await connection.execute(query("store.renew"), uuid4())

@@ -76,7 +76,7 @@ STANDING = (
         "legitimate interest: how a service works at a site; never by carrier",
         ("supervisors and members, from five answers of three carriers on",),
         (
-            InUse("report_cell", ("sums by month, service and site",), "as long as the store: sums of nobody"),
+            InUse("report_cell", ("sums by month, service and site",), "as long as the store: nobody can be told from them"),
             InUse("report_waiting", ("a mark that tells carriers apart in one month",), "until there is company; 7 days after the month"),
             InUse("report_subject", ("what was counted of a thing",), "60 days after the last word of it", "touched_on"),
             InUse("report_month", ("a key",), "7 days after the month"),

@@ -53,7 +53,7 @@ class Kept:
     @property
     def limit(self) -> str:
         """The limit in words."""
-        return f"{self.months} calendar months" if self.months else f"{self.days} days"
+        return f"{self.months} calendar months" if self.months else f"{self.days} day{'s' if self.days != 1 else ''}"
 
     def oldest(self, today: date) -> date:
         """Return the first day that is still kept."""
@@ -111,9 +111,9 @@ _ORDERS = Purpose(
         Kept("address_report", ("old and new address", "addressee", "note"), "reported_at", months=13),
         Kept("case_file", ("what was said and answered",), "closed_at", months=13),
         Kept("access_case", ("note",), "decided_at", months=13),
-        Kept("notebook", ("notes of a delivery point, door codes",), _REPLACED, months=13),
+        Kept("notebook", ("notes of a delivery point with door codes, as long as no newer one replaces them",), _REPLACED, months=13),
         Kept("idea", ("text", "answer"), "decided_at", months=13),
-        Kept("quarantine", ("what could not be taken, as it was sent",), "settled_at", days=30),
+        Kept("quarantine", ("what could not be taken, as it was sent, once it is settled",), "settled_at", days=30),
     ),
 )  # fmt: skip
 _HEALTH = Purpose(
@@ -143,11 +143,11 @@ _UNSETTLED = Purpose(
     "what could not be taken",
     "contract: nothing that a phone sent is lost before somebody looked at it",
     ("the operator",),
-    (Kept("quarantine", ("what could not be taken, as it was sent",), "at", months=13),),
+    (Kept("quarantine", ("what could not be taken, as it was sent, until somebody settles it",), "at", months=13),),
 )
 _ROUNDS = Purpose(
     "rounds",
-    "legitimate interest: where a round is, for its windows and its carrier's safety; two months at most",
+    "legitimate interest: where a round is, for its windows and its carrier's safety; 61 days at most",
     ("supervisors of the site",),
     (
         Kept("progress", ("metres along the planned line, without a place",), "day", days=60, how=How.OWN_JOB),

@@ -55,13 +55,13 @@ async def link(database: Database, vault: Vault, sha256: bytes | None = None) ->
         rows = [row for row in rows if opened[row["sha256"]] is not None]
         if not rows:
             return 0
-        # whoever is erased gets no new key for a picture: it is joined, and nobody can open it
+        # what happened before an erasure gets no key, and nothing a new one: the picture is joined, and nobody can open it
         persons = {row["person"]: LONG_AGO for row in rows}
         keys = await person_keys(connection, vault, persons, newest=persons)
         links = [
             (row["sha256"], row["event"], row["subject"], row["field"], key.key_id, key.seal_blob(_text(opened, row)))
             for row in rows
-            for key in [keys.of(row["person"])]
+            for key in [keys.of(row["person"], row["occurred_at"] or LONG_AGO)]
         ]
         await connection.execute(query("media.link"), *_columns(links))
         await connection.execute(query("media.forget_keys"), list({row["sha256"] for row in rows}))

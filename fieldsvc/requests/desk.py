@@ -114,7 +114,7 @@ class Desk:
         )
 
     async def ask(self, body: ChangeBody, asker: Asker, *, key: str | None = None) -> dict[str, Any]:
-        """Ask for a change; return it with the token of who asked.
+        """Ask for a change; `token` gives who asked what they come back with.
 
         NotFound for what is unknown or not theirs, TooMany after too many wrong guesses; NotPossible, TooLate with the rule,
         the rival's reference and the cut-off: the request is kept, and says so.
@@ -123,15 +123,20 @@ class Desk:
         subject = await self._found(body, asker)
         request_id = self._codes.reference(key)
         if (made := await self._read(request_id, asker, shown=True)) is not None:
-            return self._answer(made) | {"token": self._codes.token(request_id)}
+            return self._answer(made)
         await self._refuse_without_trace(body, subject)
         data = await self._data(body, subject, asker, request_id)
         await self._commands.send(f"{NAME}.requested", data, actor=asker.actor, site=subject.site)
         row = await self._row(request_id, asker)
-        answer = self._answer(row) | {"token": self._codes.token(request_id)}
+        answer = self._answer(row)
         if row.state in _AT_ONCE_WRONG:
+            answer |= {"token": self.token(request_id)}
             raise (TooLate if row.state == "too_late" else NotPossible)(answer["words"]["en"], **answer)
         return answer
+
+    def token(self, request_id: str) -> str:
+        """Derive the token with which who asked reads, confirms and cancels; it is kept nowhere."""
+        return self._codes.token(request_id)
 
     async def read(self, request_id: str, asker: Asker) -> dict[str, Any]:
         """Read a request; NotFound for someone else's."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +13,7 @@ from sql import query
 
 Place = tuple[date, int]
 START: Place = (date(1999, 1, 1), 0)
+EVER = datetime(1999, 1, 1, tzinfo=UTC)
 NEWEST: Place = (date(9000, 1, 1), 0)
 
 
@@ -134,9 +135,11 @@ async def page(database: Database, wanted: Wanted, *, before: Place, limit: int)
         return [Row(*row) for row in await connection.fetch(query("audit.page"), *before, limit, *filters)]
 
 
-async def of_carrier(database: Database, carrier_ref: str, *, site: str, before: Place, limit: int) -> list[Row]:
+async def of_carrier(
+    database: Database, carrier_ref: str, *, site: str, before: Place, limit: int, since: datetime = EVER
+) -> list[Row]:
     """Read a page of who looked at one carrier's work, or at the list of a past day of their site, newest first."""
-    values = (carrier_ref, site, *before, limit)
+    values = (carrier_ref, site, *before, limit, since)
     async with database.acquire() as connection:
         return [Row(*row) for row in await connection.fetch(query("audit.of_carrier"), *values)]
 

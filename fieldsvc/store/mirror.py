@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -23,14 +24,14 @@ class Own:
     events: Rows
 
 
-async def own(database: Database, carrier: str, site: str) -> Own:
-    """Read them in one moment."""
+async def own(database: Database, carrier: str, site: str, *, since: datetime) -> Own:
+    """Read them in one moment: of runs, those of the day of `since` and later; of events, those that came since."""
     async with database.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
 
         async def read(name: str, *values: Any) -> Rows:
             return [dict(row) for row in await connection.fetch(query(f"mirror.{name}"), *values)]
 
-        runs, devices = await read("runs", carrier, site), await read("devices", carrier, site)
+        runs, devices = await read("runs", carrier, site, since.date()), await read("devices", carrier, site)
         own_runs = [row["day"] for row in runs], [row["id"] for row in runs]
         receipts = await read("receipts", [row["id"] for row in devices])
         return Own(
@@ -38,7 +39,7 @@ async def own(database: Database, carrier: str, site: str) -> Own:
             progress=await read("progress", *own_runs),
             tracks=await read("tracks", *own_runs),
             devices=devices,
-            events=await read("events", list(_taken(row["body"] for row in receipts))),
+            events=await read("events", list(_taken(row["body"] for row in receipts)), since),
         )
 
 

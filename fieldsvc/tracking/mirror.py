@@ -1,6 +1,7 @@
 """What a carrier may have of themselves, in one document: how far they were, when they could be seen, what they sent, who looked."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -22,10 +23,12 @@ ABOUT = {
 }
 
 
-async def export(database: Database, carrier: str, site: str, *, carrier_ref: str) -> dict[str, Any]:
-    """Gather everything that is kept about a carrier of a site."""
-    found = await mirror.own(database, carrier, site)
-    looks = await audit.of_carrier(database, carrier_ref, site=site, before=audit.NEWEST, limit=MOST_LOOKS)
+async def export(
+    database: Database, carrier: str, site: str, *, carrier_ref: str, since: datetime = audit.EVER
+) -> dict[str, Any]:
+    """Gather everything that is kept about a carrier of a site, from the local midnight `since` on."""
+    found = await mirror.own(database, carrier, site, since=since)
+    looks = await audit.of_carrier(database, carrier_ref, site=site, before=audit.NEWEST, limit=MOST_LOOKS, since=since)
     progress, tracks = _by_run(found.progress), _by_run(found.tracks)
     return {
         "about": ABOUT,

@@ -20,8 +20,9 @@ from fieldsvc.store import alert as store
 from fieldsvc.store.alarm import OwnAlarm
 from fieldsvc.store.alert import Alert, Wanted
 from fieldsvc.store.database import Database
-from fieldsvc.web.auth import caller, seen, site_of
+from fieldsvc.web.auth import ACCESS, caller, seen, site_of
 from fieldsvc.web.carrier import page_limit
+from fieldsvc.web.looks import SHOWS_PAST
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
 from handlers import alerting
@@ -54,12 +55,15 @@ ALERTS = web.AppKey("ALERTS", Alerts)
 
 
 async def list_alerts(request: web.Request) -> web.Response:
-    """List alarms and alerts, newest first; alarms with their places."""
+    """List alarms and alerts, newest first; alarms with their places. Those raised before today make the look one that is noted."""
     wanted, limit = _wanted(request, await site_of(request, Thing.ALERT)), page_limit(request)
     before = _decode(request.query.get("cursor"))
     found = await store.page(seen(request), wanted, before=before, limit=limit + 1)
     page = found[:limit]
     shown = await _shown(request.app[ALERTS].opener, page)
+    zone = request.app[ACCESS].settings.zone
+    today = datetime.now(zone).date()
+    request[SHOWS_PAST] = any(each.raised_at.astimezone(zone).date() < today for each in page)
     return json_response({"alerts": shown, **({"cursor": _encode(page[-1])} if len(found) > limit else {})})
 
 

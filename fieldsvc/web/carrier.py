@@ -17,6 +17,7 @@ from fieldsvc.errors import BadRequest, Invalid, NotFound, UserMistake
 from fieldsvc.journal.receipts import Receipt
 from fieldsvc.store import device as devices
 from fieldsvc.web.auth import ACCESS, base_url, caller, client_source
+from fieldsvc.web.looks import CARRIER_KEY
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
 from fieldsvc.work.pilots import Pilots
@@ -55,7 +56,8 @@ async def enrol(request: web.Request) -> web.Response:
         if not isinstance(code, str) or body.keys() != {"code"}:
             raise BadRequest('The body is {"code": "…"}.')
         with tries.under_way(source):
-            found = await redeem_code(request.app[ACCESS].database, base_url(request), code)
+            database, key = request.app[ACCESS].database, request.app[CARRIER_KEY]
+            found = await redeem_code(database, base_url(request), code, ref_key=key)
     except BadCode:
         tries.failed(source)
         raise
@@ -77,6 +79,7 @@ async def new_code(request: web.Request) -> web.Response:
             round_id=asked.round,
             created_by=person.account_id,
             replaces=asked.replaces,
+            ref_key=request.app[CARRIER_KEY],
         )
     except UserMistake:
         raise NotFound("There is no such round or phone on this site.") from None  # nor a word about other sites

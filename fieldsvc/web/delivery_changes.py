@@ -34,11 +34,12 @@ async def ask(request: web.Request) -> web.Response:
 
     if key is None:
         status, answer = await act()
-        body = orjson.dumps(answer)
     else:
-        status, body = await once(desk.database, owner, key, body=content, act=act)
-    location = f"/v1/delivery-changes/{orjson.loads(body)['request_id']}"
-    return web.Response(status=status, body=body, content_type="application/json", headers={"Location": location})
+        status, kept = await once(desk.database, owner, key, body=content, act=act)
+        answer = orjson.loads(kept)
+    request_id = answer["request_id"]
+    headers = {"Location": f"/v1/delivery-changes/{request_id}"}
+    return json_response({**answer, "token": desk.token(request_id)}, status=status, headers=headers)
 
 
 async def read(request: web.Request) -> web.Response:

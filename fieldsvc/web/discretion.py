@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from fieldsvc.web.home import somebody
-from fieldsvc.web.looks import HISTORY, LOOKS, REPLAYED
+from fieldsvc.web.looks import ALERTS_LISTED, HISTORY, LOOKS, REPLAYED
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.page import language_of
 from fieldsvc.web.pages.words import LANGUAGES, words_of
@@ -188,13 +188,13 @@ def _screen(screen: Screen) -> dict[str, Any]:
 
 
 def _noted(path: str) -> str:
-    """Say whether a look at a screen is noted: `look`, `past` (for a reason), `look_and_past`, or `not`."""
+    """Say whether a look at a screen is noted: `look`, `past` (for a reason), `look_and_past`, `older`, or `not`."""
     look = LOOKS.get(path)
     if look is None:
         return "not"
     if look.action in HISTORY:
         return "look_and_past" if look.action == REPLAYED else "past"
-    return "look"
+    return "older" if look.action == ALERTS_LISTED else "look"
 
 
 def _cannot(each: Cannot) -> dict[str, Any]:

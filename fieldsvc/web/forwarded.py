@@ -2,12 +2,14 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from fieldsvc.web.connections import Network, within
 
+MOST_HOPS, LONGEST_HOP = 20, 300
 _FOR = re.compile(r'for=(?:"([^"]*)"|([^;,\s"]*))', re.IGNORECASE)
 _MARKS = frozenset({"forwarded", "via", "x-real-ip"})
 _PORT = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
@@ -15,9 +17,11 @@ _BRACKETS = re.compile(r"\[([^\]]*)\](?::\d{1,5})?")
 
 
 def chains(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> tuple[list[str], list[str]]:
-    """Return the hops of each header, the nearest proxy's word last; a hop that names nobody is empty."""
-    plain = [hop for line in headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
-    elements = [part for line in headers.getall("Forwarded", ()) for part in line.split(",")]
+    """Return the last hops of each header, the nearest proxy's word last; a hop that names nobody is empty.
+
+    What stands further left than `MOST_HOPS` is invented, or of no use: nobody reads it.
+    """
+    plain, elements = (_last(headers.getall(name, ())) for name in ("X-Forwarded-For", "Forwarded"))
     return [_address(hop) for hop in plain], [_address(_for_of(element)) for element in elements]
 
 
@@ -36,6 +40,18 @@ def client_of(peer: str, hops: Sequence[str], trusted: Sequence[Network]) -> str
         if not within(hop, trusted):
             return found
     return found
+
+
+def _last(lines: Sequence[str]) -> list[str]:
+    return list(islice(_from_right(lines), MOST_HOPS))[::-1]
+
+
+def _from_right(lines: Sequence[str]) -> Iterator[str]:
+    for line in reversed(lines):
+        rest, comma = line, ","
+        while comma:
+            rest, comma, hop = rest.rpartition(",")
+            yield hop[-LONGEST_HOP:]
 
 
 def _for_of(element: str) -> str:

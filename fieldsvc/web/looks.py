@@ -1,6 +1,8 @@
 """Looks at what is somebody's are noted before they are answered, and what is older than today is shown only for a reason.
 
-One line a route; the views know nothing of it. Today's live list is not noted: it shows rounds, and every screen reads it.
+One line a route; the views know nothing of it, but for alerts, which say whether older ones were shown. Today's live list is not
+noted: it shows rounds, and every screen reads it. The feed of an account that reads everybody's events is noted once a day, before it
+begins: it may run for hours.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +21,9 @@ from fieldsvc.web.auth import ACCESS, CALLER
 View = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CARRIER_KEY = web.AppKey("CARRIER_KEY", bytes)
 REASONS = ("complaint", "item_search", "incident", "carrier_request", "planning", "legal")
+SHOWS_PAST = web.RequestKey("SHOWS_PAST", bool)  # a view says so where the answer has something older than today
 REPLAYED, RUNS_LISTED, STOPS_SEEN = "run.replayed", "runs.listed", "run.stops_seen"
+ALERTS_LISTED, FEED_READ = "alerts.listed", "feed.read"
 
 
 class ReasonRequired(BadRequest):
@@ -45,15 +49,35 @@ def _is_csv(_request: web.Request, answer: web.StreamResponse) -> bool:
     return answer.content_type == "text/csv"
 
 
-def _reads_health(request: web.Request, _answer: web.StreamResponse) -> bool:
+def _reads_closely(request: web.Request, _answer: web.StreamResponse) -> bool:
     caller = request.get(CALLER)
-    return isinstance(caller, Account) and "health" in caller.scopes
+    return isinstance(caller, Account) and not caller.scopes.isdisjoint(("health", "operator"))
 
 
+def _shows_past(request: web.Request, _answer: web.StreamResponse) -> bool:
+    return bool(request.get(SHOWS_PAST))
+
+
+class Today:
+    """Which looks of the day were noted by this process, of those that are noted once a day."""
+
+    def __init__(self) -> None:
+        self._day, self._noted = date.min, set[tuple[str, str]]()
+
+    def noted(self, day: date) -> set[tuple[str, str]]:
+        """Give those of a day, by account and action; those of another day are forgotten."""
+        if day != self._day:
+            self._day, self._noted = day, set()
+        return self._noted
+
+
+TODAY = web.AppKey("TODAY", Today)
 LOOKS: Mapping[str, Look] = {
     "/v1/runs/{id}/replay": Look(REPLAYED, "run/{id}"),
     "/v1/runs/{id}/stops": Look(STOPS_SEEN, "run/{id}"),
     "/v1/runs": Look(RUNS_LISTED, "day/{day}"),
+    "/v1/roster": Look(RUNS_LISTED, "roster/{day}"),
+    "/v1/alerts": Look(ALERTS_LISTED, "alerts/{site}", only=_shows_past),
     "/v1/items/{item_id}/proof": Look("proof.seen", "item/{item_id}"),
     "/v1/media/{sha256}": Look("picture.seen", "picture/{sha256}"),
     "/v1/cases/{id}": Look("case.seen", "case/{id}"),
@@ -62,10 +86,11 @@ LOOKS: Mapping[str, Look] = {
     "/v1/tasks": Look("tasks.listed", "tasks", _PEOPLE),
     "/v1/tasks/{id}": Look("task.seen", "task/{id}", _PEOPLE),
     "/v1/delivery-changes/{id}": Look("delivery_change.seen", "delivery_change/{id}", _PEOPLE),
-    "/v1/events/{id}": Look("event.seen", "event/{id}", only=_reads_health),
+    "/v1/events/{id}": Look("event.seen", "event/{id}", only=_reads_closely),
+    "/v1/feed": Look(FEED_READ, "feed", frozenset({Account})),
     "/v1/kpis": Look("figures.exported", "figures/{from}", only=_is_csv),
     "/v1/audit": Look("audit.read", "audit/{from}"),
-    "/v1/me/export": Look("carrier.exported", "carrier", frozenset({Device})),
+    "/v1/me/export": Look("carrier.exported", "device/{device}", frozenset({Device})),
 }
 OF_A_RUN = frozenset({REPLAYED, STOPS_SEEN})
 HISTORY = OF_A_RUN | {RUNS_LISTED}
@@ -74,9 +99,12 @@ HISTORY = OF_A_RUN | {RUNS_LISTED}
 @web.middleware
 async def noted(request: web.Request, handler: View) -> web.StreamResponse:
     """Answer a look once it is noted, and refuse history without a reason. What the view refuses is not noted."""
-    answer = await handler(request)
     resource = request.match_info.route.resource
     look = LOOKS.get(resource.canonical) if resource is not None and request.method in ("GET", "HEAD") else None
+    if look is not None and look.action == FEED_READ:
+        await _note_feed(request)
+        return await handler(request)
+    answer = await handler(request)
     if (
         look is None
         or answer.status >= 300
@@ -90,6 +118,18 @@ async def noted(request: web.Request, handler: View) -> web.StreamResponse:
     return answer
 
 
+async def _note_feed(request: web.Request) -> None:
+    """Note once a day that an account with the scope `operator` reads the feed, by one key or another."""
+    caller, today = request.get(CALLER), datetime.now(UTC).date()
+    if not isinstance(caller, Account) or "operator" not in caller.scopes:
+        return
+    noted = request.app[TODAY].noted(today)
+    if (caller.account_id, FEED_READ) not in noted:
+        entry = Entry(caller.account_id, caller.kind, FEED_READ, "feed", site=caller.site)
+        await audit.note(request.app[ACCESS].database, entry, soon=True)
+        noted.add((caller.account_id, FEED_READ))
+
+
 async def _entry(request: web.Request, look: Look) -> Entry | None:
     """Write what is noted; nothing of today's list and panel. ReasonRequired for history without one."""
     caller, today = request.get(CALLER), datetime.now(UTC).astimezone(request.app[ACCESS].settings.zone).date()
@@ -100,14 +140,16 @@ async def _entry(request: web.Request, look: Look) -> Entry | None:
         if run is not None:
             site, day, carrier = run.site, run.day, run.carrier
     elif look.action == RUNS_LISTED:
-        day = date.fromisoformat(request.query.get("day", today.isoformat()))
+        asked = "from" if look.subject.startswith("roster/") else "day"
+        day = date.fromisoformat(request.query.get(asked, today.isoformat()))
     elif isinstance(caller, Device):
         carrier = caller.carrier
     if look.action in HISTORY and day < today:
         reason = _reason(request)
     elif look.action in (RUNS_LISTED, STOPS_SEEN):
         return None
-    names = {"day": day.isoformat(), "site": site or "*", "from": "*", **request.query, **request.match_info}
+    names = {"site": site or "*", "from": "*", **request.query, **request.match_info}
+    names |= {"day": day.isoformat(), "device": getattr(caller, "id", "")}
     ref = audit.carrier_ref(request.app[CARRIER_KEY], carrier, site) if carrier else None
     return Entry(actor, role, look.action, look.subject.format_map(names), reason, site, ref)
 

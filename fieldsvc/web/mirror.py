@@ -1,16 +1,21 @@
-"""Who looked: at their own work for carriers, at everything for auditors; and all that is kept about a carrier, for them."""
+"""Who looked: at their own work for carriers, at everything for auditors; and all that is kept about a carrier, for them.
+
+A supervisor can make a code for a carrier's phone and use it herself. So a phone that came by a code reads nothing of the days before
+that of its enrolment, whichever phone it replaces; only one that the operator enrolled at the command line reads everything.
+"""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 from aiohttp import web
 
 from fieldsvc.access import audit
+from fieldsvc.access.audit import ENROLLED
 from fieldsvc.access.callers import Device, Person
 from fieldsvc.access.rights import Thing
 from fieldsvc.errors import BadRequest
 from fieldsvc.store import audit as store
-from fieldsvc.store.audit import NEWEST, Place, Row, Wanted
+from fieldsvc.store.audit import EVER, NEWEST, Place, Row, Wanted
 from fieldsvc.tracking import mirror
 from fieldsvc.web.auth import ACCESS, caller, site_of
 from fieldsvc.web.carrier import page_limit
@@ -26,16 +31,22 @@ async def access(request: web.Request) -> web.Response:
     """Tell a carrier who looked at their work, when and why, newest first."""
     device, limit = caller(request, Device), page_limit(request)
     found = await store.of_carrier(
-        request.app[ACCESS].database, _ref(request, device), site=device.site, before=_before(request), limit=limit + 1
+        request.app[ACCESS].database,
+        _ref(request, device),
+        site=device.site,
+        before=_before(request),
+        limit=limit + 1,
+        since=await _since(request, device),
     )
     return json_response({"looks": [mirror.described(each) for each in found[:limit]], **_more(found, limit)})
 
 
 async def export(request: web.Request) -> web.Response:
-    """Give a carrier all that is kept about them in one download."""
+    """Give a carrier all that is kept about them in one download, as far back as their phone may read."""
     device = caller(request, Device)
     database = request.app[ACCESS].database
-    found = await mirror.export(database, device.carrier, device.site, carrier_ref=_ref(request, device))
+    since = await _since(request, device)
+    found = await mirror.export(database, device.carrier, device.site, carrier_ref=_ref(request, device), since=since)
     headers = {"Content-Disposition": 'attachment; filename="mine.json"'}
     return json_response({"made_at": format_time(datetime.now(UTC)), **found}, headers=headers)
 
@@ -55,6 +66,16 @@ async def log(request: web.Request) -> web.Response:
     )
     found = await store.page(request.app[ACCESS].database, wanted, before=_before(request), limit=limit + 1)
     return json_response({"entries": [_described(each) for each in found[:limit]], **_more(found, limit)})
+
+
+async def _since(request: web.Request, device: Device) -> datetime:
+    """Return from when on a phone may read: the midnight before its enrolment, unless the operator enrolled it."""
+    access, day = request.app[ACCESS], device.enrolled_at.astimezone(UTC).date()
+    subject, days = f"device/{device.id}", (day, day + timedelta(days=1))
+    wanted = Wanted(role="operator", action=ENROLLED, subject=subject, first=days[0], last=days[1])
+    if await store.page(access.database, wanted, before=NEWEST, limit=1):
+        return EVER
+    return datetime.combine(device.enrolled_at.astimezone(access.settings.zone).date(), time.min, access.settings.zone)
 
 
 def _described(row: Row) -> dict[str, object]:

@@ -13,17 +13,20 @@ from math import ceil
 
 from aiohttp import web
 
+from fieldsvc.access.callers import Account, Device, Person
 from fieldsvc.access.limits import MEMORY, Limits, Rate, Verdict, retry_after
 from fieldsvc.access.tokens import API_KEY_PREFIX, digest
 from fieldsvc.errors import TooMany, Unauthorized
-from fieldsvc.web.auth import SESSION_COOKIE, client_source
+from fieldsvc.web.auth import CALLER, SESSION_COOKIE, client_source
 from fieldsvc.web.middlewares import LIMITED, METRICS, View, route_of
+from fieldsvc.web.rights import ANYONE, CUSTOMER, RIGHTS
 
 DEVICE, ACCOUNT, PERSON = Rate("device", 3_000, 60.0), Rate("account", 6_000, 60.0), Rate("person", 1_200, 60.0)
 OPEN, REFUSED = Rate("open", 1_200, 60.0), Rate("refused", 120, 60.0)
 SIGN_IN, ENROL, CHANGES = Rate("sign-in", 30, 60.0), Rate("enrol", 30, 60.0), Rate("delivery-changes", 60, 60.0)
 RATES = (DEVICE, ACCOUNT, PERSON, OPEN, REFUSED, SIGN_IN, ENROL, CHANGES)
 _OWN = {"/sign-in/{token}": SIGN_IN, "/v1/devices/enrol": ENROL}
+_WITH_CREDENTIALS = (Device, Account, Person)
 _FREE = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -55,6 +58,10 @@ class Rates:
             raise self._too_many(asked.rate, verdict)
         return verdict
 
+    def knows(self, credential: str) -> bool:
+        """Tell whether credentials were valid lately."""
+        return credential in self._known
+
     def refused(self, source: str) -> None:
         """Count credentials that were not valid, by where they came from."""
         self._limits[REFUSED].take(source)
@@ -80,7 +87,7 @@ async def rated(request: web.Request, handler: View) -> web.StreamResponse:
     if rates is None or route_of(request) in _FREE:
         return await handler(request)
     source = client_source(request)
-    asked = asked_by(request, source)
+    asked = asked_by(request, source, rates.knows)
     try:
         verdict = rates.take(asked, source)
     except TooMany as error:
@@ -97,22 +104,30 @@ async def rated(request: web.Request, handler: View) -> web.StreamResponse:
         if asked.credential is not None:
             rates.refused(source)
         raise
-    if asked.credential is not None:
+    if asked.credential is not None and isinstance(request.get(CALLER), _WITH_CREDENTIALS):
         rates.good(asked.credential)
     return answer
 
 
-def asked_by(request: web.Request, source: str) -> Asked:
-    """Tell by which rate a request counts; what it presents is hashed, and not looked up."""
+def asked_by(request: web.Request, source: str, knows: Callable[[str], bool]) -> Asked:
+    """Tell by which rate a request counts; what it presents is hashed, and not looked up.
+
+    Where nobody has to present anything, only what was valid before counts for itself: else any word would be a new caller.
+    """
     route = route_of(request)
     if (own := _OWN.get(route)) is not None:
         return Asked(own, source, None)
-    found = _credential(request, route)
-    if found is None:
-        return Asked(CHANGES if route.startswith("/v1/delivery-changes") else OPEN, source, None)
-    rate, secret = found
-    name = digest(secret).hex()
-    return Asked(rate, name, name)
+    if (found := _credential(request, route)) is not None:
+        rate, secret = found
+        name = digest(secret).hex()
+        if knows(name) or not _is_open(request):
+            return Asked(rate, name, name)
+    return Asked(CHANGES if route.startswith("/v1/delivery-changes") else OPEN, source, None)
+
+
+def _is_open(request: web.Request) -> bool:
+    row = request.app[RIGHTS].get(request.match_info.route)
+    return row is None or not {ANYONE, CUSTOMER}.isdisjoint(row.own)
 
 
 def _credential(request: web.Request, route: str) -> tuple[Rate, str] | None:
@@ -121,7 +136,7 @@ def _credential(request: web.Request, route: str) -> tuple[Rate, str] | None:
         return (ACCOUNT if secret.startswith(API_KEY_PREFIX) else DEVICE), secret
     if route == "/osmand/{token}":
         return DEVICE, request.match_info["token"]
-    if (key := request.headers.get("X-Okapi-Key")) is not None:
+    if route.startswith("/suivi/") and (key := request.headers.get("X-Okapi-Key")) is not None:
         return ACCOUNT, key.strip()
     if (session := request.cookies.get(SESSION_COOKIE)) is not None:
         return PERSON, session

@@ -1,9 +1,12 @@
 -- purpose: rights of persons
 
 -- name: destroy
--- Destroy every live key of a person and note the erasure: (id, digest, person, at). What was sealed with them can never be read.
+-- Destroy every live key of a person, and of what was said of their things before it was known whose they are: (id, digest, person, at).
 with gone as (
-  update person_key set wrapped = null, destroyed_at = $4::timestamptz where person = $3 and destroyed_at is null returning key_id
+  update person_key set wrapped = null, destroyed_at = $4::timestamptz
+  where destroyed_at is null and (person = $3 or person in (
+    select head.subject from subject_head as head where head.person = $3 and head.subject not like 'delivery\_point/%'))
+  returning key_id
 )
 insert into erasure (id, digest, key_ids, at)
 select $1::uuid, $2::bytea, coalesce(array_agg(gone.key_id), '{}'), $4::timestamptz from gone
@@ -40,6 +43,13 @@ where day >= (now() at time zone 'UTC')::date - 1 and substring(sealed from 1 fo
 -- Find the subjects that are about a person, and whose they are.
 select subject, account from subject_head where person = $1 or subject = $1 order by subject;
 
+-- name: places
+-- Find the doors of a person's orders under whose own keys something is sealed: what was asked there, contacts, reports.
+select distinct key.person as place
+from task join person_key as key on key.person = 'delivery_point/' || task.delivery_point and key.destroyed_at is null
+where (task.subject = $1 or task.subject in (select subject from subject_head where person = $1)) and key.person <> $1
+order by place;
+
 -- name: has_key
 -- Has anything been sealed for a person: now, and before an earlier erasure?
 select count(*) filter (where destroyed_at is null) > 0 as live, count(*) > 0 as ever from person_key where person = $1;
@@ -57,8 +67,9 @@ select count(*) from erasure;
 select id from erasure where id = any($1::uuid[]);
 
 -- name: again
--- Erase again what a restored copy brought back: (id, digest, key ids, at). Return whom the keys belonged to.
+-- Erase again what a restored copy brought back: (id, digest, key ids, at). Return whom or what the keys belonged to, and whose that is.
 with noted as (
   insert into erasure (id, digest, key_ids, at) values ($1, $2, $3::uuid[], $4) on conflict (id) do nothing
 )
-update person_key set wrapped = null, destroyed_at = $4 where key_id = any($3::uuid[]) and destroyed_at is null returning person;
+update person_key set wrapped = null, destroyed_at = $4 where key_id = any($3::uuid[]) and destroyed_at is null
+returning person, (select head.person from subject_head as head where head.subject = person_key.person) as owner;

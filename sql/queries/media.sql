@@ -1,9 +1,9 @@
 -- purpose: orders
 
 -- name: want
--- Write down that a fact names a picture: (sha256, event, handler, subject, field, purpose, site, shared).
-insert into media_want (sha256, event, handler, subject, field, purpose, month, site, shared, wanted_at)
-values (decode($1::text, 'hex'), $2::uuid, $3, $4, $5, $6, date_trunc('month', now() at time zone 'UTC')::date, $7, $8, now())
+-- Write down that a fact names a picture: (sha256, event, handler, subject, field, purpose, site, shared, occurred at).
+insert into media_want (sha256, event, handler, subject, field, purpose, month, site, shared, wanted_at, occurred_at)
+values (decode($1::text, 'hex'), $2::uuid, $3, $4, $5, $6, date_trunc('month', now() at time zone 'UTC')::date, $7, $8, now(), $9::timestamptz)
 on conflict do nothing;
 
 -- name: read
@@ -20,7 +20,7 @@ returning sha256;
 -- name: to_link
 -- Find facts that wait for a picture which is there, with whose key seals it; of one picture, or of any (null).
 select want.sha256, want.event, want.handler, want.subject, want.field, media.sealed_key,
-  coalesce(head.person, want.subject) as person
+  coalesce(head.person, want.subject) as person, want.occurred_at
 from media_want as want
 join media on media.sha256 = want.sha256
 left join subject_head as head on head.subject = want.subject

@@ -1,10 +1,10 @@
 -- purpose: rights of persons
 
 -- name: runs
--- List the runs that a carrier of a site walked, oldest first, with the state that says when they were on duty: (carrier, site).
+-- List the runs that a carrier of a site walked, oldest first, with the state that says when they were on duty: (carrier, site, from).
 select run.id, run.day, run.state, state.body
 from run left join state on state.handler = 'run' and state.subject = 'run/' || run.id
-where run.carrier = $1 and run.site = $2 order by run.day, run.id;
+where run.carrier = $1 and run.site = $2 and run.day >= $3::date order by run.day, run.id;
 
 -- name: progress
 -- Read what is kept of how far these runs were, in order: (days[], runs[]).
@@ -29,7 +29,7 @@ select id, enrolled_at, revoked_at, lost_at from device where carrier = $1 and s
 select body from receipt where device = any($1::text[]) order by device, no;
 
 -- name: events
--- Read the field events of these ids that the journal has, oldest first: (ids[]).
+-- Read the field events of these ids that the journal has, oldest first: (ids[], received from).
 select event.id, event.type, event.subject, event.run, event.occurred_at, event.received_at
 from event_id join event on event.day = event_id.day and event.shard = event_id.shard and event.pos = event_id.pos
-where event_id.id = any($1::uuid[]) order by event.occurred_at, event.id;
+where event_id.id = any($1::uuid[]) and event.received_at >= $2 order by event.occurred_at, event.id;

@@ -25,6 +25,15 @@ select coalesce((select restored from moved), false) as restored;
 select system_identifier::text || '/' || (select oid from pg_database where datname = current_database())::text as place
 from pg_control_system();
 
+-- name: erasures_written
+-- Read how many lines the file of erasures had, and how the last ended, when this store last wrote to it.
+select erasures_written, erasures_mac from store;
+
+-- name: write_erasures
+-- Note how many lines the file of erasures has, and how the last ends: (how many, MAC).
+update store set erasures_written = $1, erasures_mac = $2
+where (erasures_written, erasures_mac) is distinct from ($1::bigint, $2::bytea);
+
 -- name: renew
 -- Give the store a new epoch: what phones think is stored may not be, so they send it again.
 update store set epoch = $1;

@@ -14,6 +14,7 @@ from fieldsvc.settings import Settings
 from fieldsvc.store.database import Database
 from fieldsvc.web import carrier, people, rights
 from fieldsvc.web.auth import ACCESS, admitted
+from fieldsvc.web.looks import CARRIER_KEY
 from fieldsvc.web.problems import from_error
 from fieldsvc.work.imports import create_site
 
@@ -54,6 +55,7 @@ async def access(database: Database, clock: Clock) -> Access:
 async def client(access: Access, clock: Clock) -> AsyncIterator[TestClient]:
     app = web.Application(middlewares=[problems, admitted])
     app[ACCESS] = access
+    app[CARRIER_KEY] = bytes(32)
     app[carrier.CODE_TRIES] = Tries(most=10, window_s=60, size=100, clock=clock)
     app.add_routes([*people.routes, *carrier.routes])
     rights.bind(app, complete=False)

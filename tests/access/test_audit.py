@@ -151,10 +151,104 @@ async def test_after_a_restore_the_chain_goes_on_and_says_so(database: Database,
     await audit.note(database, LOOK)
     report = await check(database, path, new)
     assert (report.faults, report.before_restore, report.heads) == ([], 1, 2)
+    assert "If nobody restored this store" in report.restores[0]
     found = await rows_of(database)
     assert found[: len(kept)] == kept
     assert (found[len(kept)].action, found[len(kept)].subject) == ("audit.anchored", f"epoch/{new.epoch}")
     assert lost.pos == end.pos + 3
+
+
+def linked(rows: Sequence[Row], *, first: int = 0) -> list[Row]:
+    """Compute the links anew from a row on, as whoever owns the database can."""
+    made = list(rows[:first])
+    for row in rows[first:]:
+        made.append(replace(row, chain=chain.link(made[-1].chain if made else chain.CHAIN_START, row)))
+    return made
+
+
+def anchor(row: Row, epoch: UUID, *, later: int = 0) -> Row:
+    """Make a row that says that the chain goes on under an epoch, in the place of another or behind it."""
+    subject = f"{chain.EPOCH}{epoch}"
+    return replace(row, pos=row.pos + later, actor=SERVICE, role=SERVICE, action=chain.ANCHORED, subject=subject)
+
+
+def after(rows: Sequence[Row], heads: Sequence[Head], epoch: UUID, *, store_epoch: UUID) -> chain.Report:
+    checking = chain.Check(heads)
+    checking.walk(rows)
+    return checking.finish(End(*rows[-1].place, rows[-1].at, rows[-1].chain, epoch), epoch=store_epoch)
+
+
+def test_a_restore_that_never_was_does_not_hide_a_log_made_anew(note: Callable[[str], None]) -> None:
+    dice, found = random.Random(8), 0
+    for n in range(200):
+        rows, heads, end = exported(30, seed=n)
+        assert end.epoch is not None
+        assert after(rows, heads, end.epoch, store_epoch=end.epoch).faults == []
+        forged = [replace(row, actor="acc_innocent") for row in rows]
+        begins = dice.choice((0, dice.randrange(len(rows))))
+        forged[begins] = anchor(forged[begins], uuid4())
+        if dice.random() < 0.7:
+            forged.append(anchor(forged[-1], end.epoch, later=1))
+        found += bool(after(linked(forged), heads, end.epoch, store_epoch=end.epoch).faults)
+    note(f"audit: {found} of 200 logs made anew behind a feigned restore found")
+    assert found == 200
+
+
+async def test_a_feigned_restore_in_the_database_is_found_with_every_signed_link_in_place(
+    database: Database, tmp_path: Path
+) -> None:
+    keys, path = vault(), tmp_path / "heads"
+    for n in range(4):
+        await audit.note(database, replace(LOOK, subject=f"run/{n}"))
+        await Heads(database, keys, path).sign()
+    honest = await rows_of(database)
+    forged = [anchor(honest[0], uuid4()), *(replace(row, action="run.listed") for row in honest[1:])]
+    forged = linked([*forged, anchor(forged[-1], keys.epoch, later=1)])
+    await forced(database, "delete from audit")
+    for row in forged:
+        values = ", ".join(_literal(getattr(row, name)) for name in Row.__dataclass_fields__)
+        await forced(database, f"insert into audit values ({values})")
+    last = forged[-1]
+    await forced(database, f"update audit_end set pos = {last.pos}, at = '{last.at}', chain = '\\x{last.chain.hex()}'")
+    faults = (await check(database, path, keys)).faults
+    assert [fault.partition(": ")[2] for fault in faults] == ["it is not what was signed."] * 4
+    await Heads(database, keys, path).sign()
+    faults = (await check(database, path, keys)).faults
+    assert "it tells of a restore that was never signed" in faults[0]
+    assert len(faults) == 5
+
+
+def test_neither_an_older_epoch_nor_a_log_cut_short_hides_what_was_signed() -> None:
+    rows, _, end = exported(30, seed=5)
+    old, new = end.epoch, uuid4()
+    assert old is not None
+    start = linked([anchor(rows[0], old), *rows[1:]])
+    first = chain.sign(End(*start[0].place, start[0].at, start[0].chain, old), old, KEY.sign)
+    whole = linked([*start, replace(anchor(start[-1], new, later=1), at=start[-1].at + timedelta(hours=1))])
+    last = chain.sign(End(*whole[-1].place, whole[-1].at, whole[-1].chain, new), new, KEY.sign)
+    assert after(whole, [first, last], new, store_epoch=new).faults == []
+    assert after(
+        start[:9], [first, last], new, store_epoch=new
+    ).faults  # as if the chain had gone on under the old epoch
+    cut = linked([*start[:9], anchor(start[8], new, later=1)], first=9)
+    assert after(cut, [first, last], new, store_epoch=new).faults
+    middle = chain.sign(End(*start[20].place, start[20].at, start[20].chain, old), old, KEY.sign)
+    again = linked([*start[:9], replace(anchor(start[8], new, later=1), at=whole[-1].at)], first=9)
+    signed = chain.sign(End(*again[-1].place, again[-1].at, again[-1].chain, new), new, KEY.sign)
+    told = after(again, [first, middle, signed], new, store_epoch=new)
+    assert (told.faults, told.before_restore, len(told.restores)) == ([], 1, 1)
+    assert "If nobody restored this store, rows were taken out of the log" in told.restores[0]
+    changed = linked([start[0], replace(start[1], actor="acc_innocent"), *again[2:]], first=1)
+    assert after(changed, [first, middle, signed], new, store_epoch=new).faults
+
+
+def test_a_link_that_was_signed_anew_does_not_hide_the_one_before() -> None:
+    rows, heads, end = exported(30, seed=6)
+    assert end.epoch is not None
+    forged = linked([replace(row, actor="acc_innocent") for row in rows])
+    by_place = {row.place: row for row in forged}
+    anew = [chain.sign(End(h.day, h.pos, h.at, by_place[h.day, h.pos].chain, None), h.epoch, KEY.sign) for h in heads]
+    assert after(forged, [*heads, *anew], end.epoch, store_epoch=end.epoch).faults
 
 
 async def test_old_months_are_dropped_and_what_is_left_still_fits(database: Database, tmp_path: Path) -> None:

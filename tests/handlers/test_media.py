@@ -1,6 +1,7 @@
 """Pictures that facts name: what is a name of one, what waits, and what is told again when they come."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -77,13 +78,13 @@ def delivered(item: Any, minute: float = 0, *, to: str = "addressee", **proof: s
 
 def test_a_fact_writes_down_each_picture_that_it_names_once_with_what_decides_who_may_see_it(item: Any) -> None:
     first = delivered(item, signature=A, photo=B)
-    event = UUID(item.body["facts"][0][1])
+    event, at = UUID(item.body["facts"][0][1]), datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
     assert wants(first) == [
-        (A, event, "item", f"item/{ITEM}", "signature", "personal", "pantin", True),
-        (B, event, "item", f"item/{ITEM}", "photo", "personal", "pantin", True),
+        (A, event, "item", f"item/{ITEM}", "signature", "personal", "pantin", True, at),
+        (B, event, "item", f"item/{ITEM}", "photo", "personal", "pantin", True, at),
     ]
     assert wants(item.add("item.missing", {"item_id": ITEM}, 5)) == []
-    assert [want[-1] for want in wants(delivered(item, 6, to="neighbour", signature=A))] == [False]
+    assert [want[7] for want in wants(delivered(item, 6, to="neighbour", signature=A))] == [False]
 
 
 def test_a_proof_is_pending_until_every_picture_has_come_and_then_replaces_what_was_said(item: Any) -> None:
@@ -135,4 +136,4 @@ def test_an_address_evidence_stays_with_the_operator(new_story: Any) -> None:
         "evidence": [A],
     }
     decision = story.add("address_change.reported", report, site="pantin")
-    assert [(want[4], want[-1]) for want in wants(decision)] == [("evidence", False)]
+    assert [(want[4], want[7]) for want in wants(decision)] == [("evidence", False)]

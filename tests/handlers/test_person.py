@@ -6,6 +6,7 @@ import pytest
 
 from handlers.fields import PUBLIC, split
 from handlers.person import HANDLER, ErasedFact
+from handlers.story import Refused
 
 ERASED = {"person": "ref-77", "account": "acc-1"}
 KIND = "person.erased"
@@ -48,3 +49,11 @@ def test_the_state_outlives_the_persons_key_and_names_nobody(person: Any) -> Non
 
 def test_only_the_operator_and_the_server_erase() -> None:
     assert HANDLER.events[0].by == {"operator", "server"}
+
+
+@pytest.mark.parametrize("said", ["anew", "replayed"])
+def test_that_it_is_done_already_or_anew_is_for_the_server_alone_to_say(person: Any, said: str) -> None:
+    with pytest.raises(Refused, match="not_allowed"):
+        person.add(KIND, {**ERASED, said: True}, by="operator")
+    person.add(KIND, {**ERASED, said: False}, by="operator")
+    assert person.add(KIND, {**ERASED, said: True}, 5, by="server").public_events

@@ -320,3 +320,41 @@ async def restored(server_url: str, dump: Path) -> str:
     )
     assert done.returncode == 0, done.stderr[-500:]
     return url
+
+
+async def test_a_store_whose_erasures_are_missing_or_cut_off_is_not_opened_unless_its_operator_says_so(
+    erasable: Journal, tmp_path: Path
+) -> None:
+    erasures = Erasures(tmp_path, erasable.vault)
+    async with erasable.database.acquire() as connection:
+        assert not await settle_restored(connection, erasures)
+        path = erasures._path
+        assert path.read_bytes() == b""
+        for person in (PERSON, "person/acc-1/ref-78"):
+            await erasable.commands.send("person.erased", said_of(person, "acc-1"))
+        await erasures.remember(connection)
+        whole = path.read_bytes()
+        path.write_bytes(whole.splitlines(keepends=True)[0])
+        with pytest.raises(UserMistake, match=r"lacks its last lines.*--without-erasures"):
+            await settle_restored(connection, erasures)
+        path.unlink()
+        with pytest.raises(UserMistake, match=r"is missing.*--without-erasures"):
+            await settle_restored(connection, erasures)
+        assert not await settle_restored(connection, erasures, without=True)
+        assert path.read_bytes() == whole
+        assert not await settle_restored(connection, erasures)
+
+
+async def test_a_restored_copy_that_knows_of_no_erasure_is_not_opened_without_their_folder_and_stays_unsettled(
+    erasable: Journal, tmp_path: Path
+) -> None:
+    async with erasable.database.acquire() as connection:
+        assert not await settle_restored(connection, Erasures(tmp_path / "outside", erasable.vault))
+        await connection.execute("update store set place = 'another cluster/1'")
+        elsewhere = Erasures(tmp_path / "nothing", erasable.vault)
+        for _ in range(2):
+            with pytest.raises(UserMistake, match="is missing"):
+                await settle_restored(connection, elsewhere)
+        assert await connection.fetchval("select place from store") == "another cluster/1"
+        assert await settle_restored(connection, elsewhere, without=True)
+        assert (await open_vault(connection, MASTER)).epoch != erasable.vault.epoch

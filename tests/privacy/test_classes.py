@@ -48,7 +48,6 @@ NOT_OF_EVENTS = {
     "/v1/desks": "the operator's own desks",
     "/v1/rounds": "the plan",
     "/v1/rounds/{id}": "the plan",
-    "/v1/roster": "the plan",
     "/v1/media/{sha256}": "pictures, as rights has it",
     "/v1/endpoints": "the account's own endpoints",
     "/v1/endpoints/{id}": "the account's own endpoints",

@@ -78,6 +78,10 @@ async def test_the_same_key_asks_once_and_gets_the_same_answer(counter: Counter)
     assert await counter.ask(body, Idempotency_Key="k1") == first
     assert (await counter.ask(counter.about_item("hold", to=str(TODAY)), Idempotency_Key="k1"))[0] == 422
     assert await counter.office.value("select count(*) from request") == 1
+    kept = await counter.office.value("select answer from idempotency where key = 'k1' and status = 201")
+    assert first[1]["request_id"].encode() in kept
+    assert b"token" not in kept
+    assert counter.codes.is_own(first[1]["request_id"], first[1]["token"])
 
 
 async def test_a_second_wish_for_the_item_is_refused_with_the_reference_of_the_first(counter: Counter) -> None:

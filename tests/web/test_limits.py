@@ -17,6 +17,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from fieldsvc.access import enrolment
+from fieldsvc.access.tokens import digest
 from fieldsvc.platform import Platform
 from fieldsvc.simulate.town import Town
 from fieldsvc.web.rates import CHANGES, DEVICE, ENROL, PERSON, RATED, RATES, REFUSED, SIGN_IN
@@ -108,6 +109,19 @@ def test_guessed_credentials_shut_nobody_out_who_was_let_in_before(world: World,
     assert phone.ask("GET", "/v1/services", headers=here).status == 200
     assert new.ask("GET", "/v1/services", headers=here).status == 429  # a neighbour who was never seen waits a little
     assert new.ask("GET", "/v1/services", headers=from_elsewhere(4)).status == 200
+
+
+@pytest.mark.parametrize("name", ["X-Okapi-Key", "Authorization", "Cookie"])
+def test_made_up_credentials_are_no_new_callers_where_none_are_needed(world: World, clock: Clock, name: str) -> None:
+    here, word = from_elsewhere(5), {"Authorization": "Bearer {}", "Cookie": "fieldsvc_session={}"}.get(name, "{}")
+    body = {"kind": "hold", "item_id": fresh("RK"), "postcode": POSTCODE}
+    asked = [
+        world.service.ask("POST", CHANGE, body, headers={**here, name: word.format(f"k{number}")}, to_json=True).status
+        for number in range(CHANGES.most + 5)
+    ]
+    assert asked[-5:] == [429] * 5
+    known = world.service.app[RATED]
+    assert not any(known.knows(digest(f"k{number}").hex()) for number in range(CHANGES.most))
 
 
 def test_every_limit_is_named_once_and_lets_a_person_work() -> None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 
 from fieldsvc import admin
-from fieldsvc.access import accounts, enrolment
+from fieldsvc.access import accounts, enrolment, tokens
+from fieldsvc.errors import UserMistake
 from fieldsvc.simulate.town import Town
 from fieldsvc.store import audit as store
 from fieldsvc.store.audit import NEWEST, Row, Wanted
@@ -83,7 +85,7 @@ async def prepare(office: Office, folder: Path) -> None:
             platform.database, office.service.url, role, email=f"{name}@x.invalid", site=site
         )
         session = await accounts.sign_in(platform.database, made["sign_in_url"].rsplit("/", 1)[1], loopback=True)
-        office.people[name] = {"Cookie": f"fieldsvc_session={session}"}
+        office.people[name] = {"Cookie": f"fieldsvc_session={session}", "X-CSRF-Token": tokens.csrf_of(session)}
     for n, site in enumerate(("site-a", "site-a", "site-b")):
         made = await enrolment.enrol_device(platform.database, "", carrier=f"Camille {n}", site=site)
         office.phones.append(Caller(office.service, made["device_id"], made["token"]))
@@ -116,7 +118,7 @@ def walked(office: Office, number: int, day: date, moments: int = 5) -> None:
     )  # fmt: skip
 
 
-HISTORY = ("/v1/runs/{run}/replay", "/v1/runs/{run}/stops", "/v1/runs?day={day}")
+HISTORY = ("/v1/runs/{run}/replay", "/v1/runs/{run}/stops", "/v1/runs?day={day}", "/v1/roster?from={day}")
 
 
 @pytest.mark.parametrize("path", HISTORY)
@@ -130,7 +132,11 @@ def test_what_is_older_than_today_needs_a_reason_which_is_noted(office: Office, 
     assert office.ask("a", f"{past}{'&' if '?' in past else '?'}reason=complaint").status == 200
     (row,) = office.noted(since)
     assert (row.role, row.reason, row.site) == ("supervisor", "complaint", "site-a")
-    assert row.subject in (f"run/{office.run_id(0, office.yesterday)}", f"day/{office.yesterday}")
+    assert row.subject in (
+        f"run/{office.run_id(0, office.yesterday)}",
+        f"day/{office.yesterday}",
+        f"roster/{office.yesterday}",
+    )
 
 
 @pytest.mark.parametrize("path", HISTORY[:2])
@@ -149,7 +155,12 @@ def test_the_day_is_that_of_the_run_whatever_the_query_says(office: Office) -> N
 
 def test_todays_list_is_read_freely_and_a_replay_of_today_is_noted(office: Office) -> None:
     since = office.mark()
-    for path in ("/v1/runs", f"/v1/runs?day={office.today}", f"/v1/runs/{office.run_id(0, office.today)}/stops"):
+    for path in (
+        "/v1/runs",
+        "/v1/roster",
+        f"/v1/runs?day={office.today}",
+        f"/v1/runs/{office.run_id(0, office.today)}/stops",
+    ):
         assert office.ask("a", path).status == 200
     assert office.noted(since) == []
     assert office.ask("a", f"/v1/runs/{office.run_id(0, office.today)}/replay").status == 200
@@ -194,6 +205,8 @@ def test_a_carrier_reads_who_looked_at_their_own_work_and_nothing_else(office: O
         f"run/{runs[0]}",
         f"run/{office.run_id(0, office.today)}",
         f"day/{office.yesterday}",
+        f"roster/{office.yesterday}",
+        f"device/{office.phones[0].name}",
     }
     assert all("acc_" not in str(look) and "@" not in str(look) for look in found)
     other = office.phones[2].ask("GET", "/v1/me/access").json()["looks"]
@@ -249,6 +262,44 @@ def test_a_carrier_downloads_all_that_is_kept_of_them_as_it_is_in_the_database(
     assert mine["tracks"] == []
 
 
+def enrolled(office: Office, carrier: str, **more: str) -> Caller:
+    """Have a supervisor make a code for somebody's phone, and use it."""
+    body = {"carrier": carrier, **more}
+    shown = office.service.ask("POST", "/v1/devices/codes", body, headers=office.people["a"], to_json=True).json()
+    made = office.service.ask("POST", "/v1/devices/enrol", {"code": shown["code"]}, to_json=True).json()
+    return Caller(office.service, made["device_id"], made["token"])
+
+
+def test_a_phone_that_a_code_made_reads_nothing_of_before_and_its_carrier_sees_that_it_was_made(office: Office) -> None:
+    walked(office, 0, office.yesterday)
+    own = office.phones[0]
+    assert own.send(field_event("idea.submitted", {"text": "mine"}))[0]["status"] == "accepted"
+    other = enrolled(office, "Camille 0")
+    found = other.ask("GET", "/v1/me/export").json()
+    assert {run["day"] for run in found["runs"]} == {str(office.today)}
+    told = [(look["role"], look["action"], look["about"]) for look in own.ask("GET", "/v1/me/access").json()["looks"]]
+    assert told[:3] == [
+        ("carrier", "carrier.exported", f"device/{other.name}"), ("carrier", "device.enrolled", f"device/{other.name}"),
+        ("supervisor", "device.code_issued", "site/site-a"),
+    ]  # fmt: skip
+    everything = own.ask("GET", "/v1/me/export").json()
+    assert str(office.yesterday) in {run["day"] for run in everything["runs"]}
+    office.fetch("update device set enrolled_at = enrolled_at + interval '2 days' where id = $1", other.name)
+    office.service.platform.access.forget()
+    later = other.ask("GET", "/v1/me/export").json()
+    assert (later["runs"], later["events"], later["looks"]) == ([], [], [])
+    assert other.ask("GET", "/v1/me/access").json()["looks"] == []
+
+
+def test_a_phone_that_takes_the_place_of_a_broken_one_works_on(office: Office) -> None:
+    new = enrolled(office, "Camille 1", replaces=office.phones[1].name)
+    sent = field_event("idea.submitted", {"text": "again"})
+    assert new.send(sent)[0]["status"] == "accepted"
+    found = new.ask("GET", "/v1/me/export").json()
+    assert [each["lost_at"] is None for each in found["phones"]] == [False, True]
+    assert sent["id"] in {event["id"] for event in found["events"]}
+
+
 def test_an_auditor_reads_the_log_a_page_at_a_time_and_that_is_noted(office: Office) -> None:
     office.ask("a", f"/v1/runs?day={office.yesterday}&reason=planning")
     office.ask("b", f"/v1/runs?day={office.yesterday}&reason=planning")
@@ -270,6 +321,44 @@ def test_an_auditor_reads_the_log_a_page_at_a_time_and_that_is_noted(office: Off
         assert office.ask("auditor", f"/v1/audit?{wrong}").code == "bad_request", wrong
     for other in ("a", "operator", "adviser"):
         assert office.ask(other, "/v1/audit").status == 404
+
+
+def test_alerts_of_earlier_days_are_noted_where_they_are_shown(office: Office) -> None:
+    since = office.mark()
+    raised = "insert into alert values ('old', 'x', 'urgent', 'run', 'run/x', false, null, 'site-a', $1, $2, 0, null, null, null, null, now())"
+    office.fetch(raised.replace("'old'", "'new'"), uuid4(), datetime.now(UTC))
+    assert len(office.ask("a", "/v1/alerts?state=open").json()["alerts"]) == 1
+    assert office.noted(since) == []
+    office.fetch(raised, uuid4(), datetime.now(UTC) - timedelta(days=1))
+    assert len(office.ask("b", "/v1/alerts").json()["alerts"]) == 0
+    assert len(office.ask("a", "/v1/alerts?limit=1").json()["alerts"]) == 1
+    assert office.noted(since) == []
+    assert len(office.ask("a", "/v1/alerts").json()["alerts"]) == 2
+    (row,) = office.noted(since)
+    assert (row.role, row.action, row.subject, row.reason, row.site) == (
+        "supervisor", "alerts.listed", "alerts/site-a", None, "site-a",
+    )  # fmt: skip
+
+
+def test_who_reads_everybodys_events_is_noted_once_a_day_for_the_feed_and_each_time_for_one_event(
+    office: Office,
+) -> None:
+    database, since = office.service.platform.database, office.mark()
+    made = [office.service.call(accounts.create_subscriber(database, "O", scopes=each)) for each in (["operator"], [])]
+    keys = [{"Authorization": f"Bearer {each['api_key']}"} for each in made]
+    assert office.phones[0].send(field_event("idea.submitted", {"text": "seen"}))[0]["status"] == "accepted"
+    deadline, events = time.monotonic() + 10, []
+    while not events and time.monotonic() < deadline:
+        events = office.service.ask("GET", "/v1/feed?wait=1", headers=keys[0]).json()["events"]
+    assert office.service.ask("GET", "/v1/feed", headers=keys[0]).status == 200
+    assert office.service.ask("GET", "/v1/feed", headers=keys[1]).status == 200
+    for _ in range(2):
+        assert office.service.ask("GET", f"/v1/events/{events[0]['id']}", headers=keys[0]).status == 200
+    office.service.ask("GET", f"/v1/events/{events[0]['id']}", headers=keys[1])
+    rows = [row for row in office.noted(since) if row.role == "subscriber"]
+    assert [(row.actor, row.action) for row in rows] == [
+        (made[0]["account_id"], action) for action in ("feed.read", "event.seen", "event.seen")
+    ]
 
 
 def test_deeds_that_change_rights_are_noted(office: Office) -> None:
@@ -321,11 +410,11 @@ def test_what_cannot_be_noted_is_not_shown(office: Office) -> None:
 # What people or accounts read without its being noted, and why.
 NOT_NOTED = {
     "/metrics": "counts", "/basemap.geojson": "ground", "/supervision": "the page alone",
-    "/supervision/phones": "the page alone", "/v1/alerts": "today's screens", "/v1/desks": "the operator's own contacts",
+    "/supervision/phones": "the page alone", "/v1/desks": "the operator's own contacts",
     "/v1/live": "today's rounds, by every screen", "/v1/rounds": "lines", "/v1/rounds/{id}": "lines",
-    "/v1/roster": "plans", "/v1/delivery-points": "places", "/v1/hazards": "places", "/v1/cases": "without what was said",
+    "/v1/delivery-points": "places", "/v1/hazards": "places", "/v1/cases": "without what was said",
     "/v1/ideas": "told to all colleagues", "/v1/endpoints": "their own", "/v1/endpoints/{id}": "their own",
-    "/v1/endpoints/{id}/attempts": "their own", "/v1/feed": "what they are sent anyway",
+    "/v1/endpoints/{id}/attempts": "their own",
     "/suivi/v2/idships/{ids}": "public states of items",
 }  # fmt: skip
 
@@ -347,6 +436,12 @@ def test_the_command_checks_the_log_and_its_signed_links(office: Office) -> None
     assert (good, found["faults"]) == (True, [])
     assert found["rows"] > 10
     assert found["heads"] >= 1
+    aside = heads.rename(heads.with_suffix(".aside"))
+    found, good = office.service.call(admin.verify(office.service.platform, "audit", None))
+    assert (good, len(found["faults"])) == (False, 1)
+    with pytest.raises(UserMistake):
+        office.service.call(admin.verify(office.service.platform, "audit", heads))
+    aside.rename(heads)
 
 
 def test_looks_at_the_same_time_are_all_noted_and_chained(office: Office) -> None:

@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 from fieldsvc.settings import Settings
 from fieldsvc.web.auth import ACCESS, client_address, client_source, is_loopback
 from fieldsvc.web.connections import Doors, source_of
+from fieldsvc.web.forwarded import MOST_HOPS, chains
 
 PROXY, OUTER, CALLER, OTHER = "10.0.0.2", "10.0.0.9", "198.51.100.7", "203.0.113.66"
 TRUSTED = "10.0.0.0/8, ::1, 2001:db8:ffff::/48"
@@ -57,6 +58,13 @@ def test_an_address_is_read_from_the_right_and_only_from_proxies_we_trust(
     peer: str, headers: list[tuple[str, str]], expected: str
 ) -> None:
     assert client_address(asked(peer, *headers)) == expected
+
+
+def test_of_a_long_chain_only_the_last_hops_are_read() -> None:
+    invented = ",".join(["1"] * 15_000)
+    assert client_address(asked(PROXY, ("X-Forwarded-For", f"{invented}, {CALLER}"))) == CALLER
+    lines = [("X-Forwarded-For", invented)] * 100
+    assert [len(hops) for hops in chains(CIMultiDict(lines))] == [MOST_HOPS, 0]
 
 
 def test_without_trusted_proxies_no_header_counts() -> None:

@@ -17,6 +17,7 @@ from fieldsvc.web.server import make_runner
 from tests.web.slow_clients import HEAD, KINDS, closed_after_s, crowd, drip, opened, percentile
 
 PATIENCE = Patience(head_s=0.8, stall_s=0.8, reply_s=0.8, body_s=6.0, idle_s=1.5, bytes_per_s=1_000.0)
+PAGE = bytes(900_000)  # most of it the kernel takes at once, and gives on as the peer reads
 LARGE = bytes(8_000_000)  # more than the kernel holds
 
 
@@ -41,6 +42,10 @@ async def large(_request: web.Request) -> web.Response:
     return web.Response(body=LARGE)
 
 
+async def page(_request: web.Request) -> web.Response:
+    return web.Response(body=PAGE)
+
+
 async def never_read(_request: web.Request) -> web.Response:
     return web.Response(status=401)
 
@@ -60,6 +65,7 @@ class Server:
                 web.post("/take", take),
                 web.post("/late", take_late),
                 web.get("/large", large),
+                web.get("/page", page),
                 web.post("/no", never_read),
             ]
         )
@@ -128,6 +134,30 @@ async def test_a_phone_on_a_poor_network_gets_its_upload_through(server: Server)
             await asyncio.sleep(0.3 if start % 40_000 == 0 else 0.1)
         said = await asyncio.wait_for(reader.readuntil(b"}"), 4)
     assert said.endswith(b'{"bytes": 150000}')
+    assert not server.why
+
+
+async def test_a_body_that_never_ends_has_its_time_and_no_more(server: Server) -> None:
+    """Bytes come fast enough for ever; the whole body has six seconds here."""
+    async with opened(server.port) as (reader, writer):
+        dripping = asyncio.create_task(
+            drip(writer, bytes(2_000), every_s=0.1, first=HEAD % (b"/take", b"Content-Length: 2000000"))
+        )
+        said = await asyncio.wait_for(reader.read(), 12)
+        dripping.cancel()
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert server.why == {"body": 1}
+
+
+async def test_who_reads_slowly_and_steadily_gets_the_whole_answer(server: Server) -> None:
+    """A tenth of the real times: what the kernel still holds moves on, although it makes room in lumps that take longer."""
+    async with opened(server.port, limit=16_384) as (reader, writer):
+        writer.write(b"GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        got = 0
+        while part := await asyncio.wait_for(reader.read(14_000), 4):
+            got += len(part)
+            await asyncio.sleep(0.1)
+    assert got > len(PAGE)
     assert not server.why
 
 

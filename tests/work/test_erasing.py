@@ -13,16 +13,21 @@ from pydantic import SecretStr
 
 from fieldsvc.app import _checks
 from fieldsvc.errors import NotFound
+from fieldsvc.intake.abouts import Abouts
 from fieldsvc.journal import holds, retention
 from fieldsvc.journal.commands import Refusal
+from fieldsvc.media.linking import context_of, key_of, link
 from fieldsvc.platform import Platform, open_platform
 from fieldsvc.settings import Settings
 from fieldsvc.sites import EVERYWHERE, Sites
 from fieldsvc.work import proof_document
 from fieldsvc.work.proofs import Proofs, Reader
-from handlers.story import Actor
+from handlers.story import Actor, Refused
+from sql import query
+from tests.media.pictures import name_of, signature
 
 CANARY = "Lacanarie"
+BOSS = Actor("operator", entered_by="usr_boss")
 PERSON, SENDER = "person/acc-1/ref-77", Actor("subscriber", account="acc-1")
 
 
@@ -133,3 +138,70 @@ async def test_an_order_that_names_no_person_is_erased_by_its_subject(platform: 
     assert not await platform.database.pool.fetchval(
         "select count(*) from person_key where wrapped is not null and person = 'item/RK9'"
     )
+
+
+async def test_whoever_erases_is_noted_without_a_name_by_whatever_way(platform: Platform) -> None:
+    await delivered(platform, "RK1", registered=False)
+    abouts = Abouts(platform.reader, before={"person.erased": platform.erasing.prepare})
+    erased = platform.registry.by_type["person.erased"][1]
+    data = {"person": "ref-77", "account": "acc-1"}
+    for refused, site in (({**data, "replayed": True}, None), ({**data, "anew": True}, None), (data, "site-a")):
+        with pytest.raises(Refused, match="not_allowed"):
+            await abouts.filled(erased, refused, actor=BOSS, site=site)
+    assert await platform.database.pool.fetchval("select count(*) from audit where action = 'person.erased'") == 0
+    await abouts.filled(erased, data, actor=BOSS, site=None)
+    await platform.erasing.erase(PERSON)
+    digest = platform.vault.person_digest(PERSON).hex()
+    rows = await platform.database.pool.fetch("select actor, role, subject from audit where action = 'person.erased'")
+    assert [tuple(row) for row in rows] == [
+        ("usr_boss", "operator", f"person/{digest}"),
+        ("operator (command line)", "operator", f"person/{digest}"),
+    ]
+
+
+async def test_the_doors_under_whose_own_keys_something_lies_are_named_and_erased_by_a_command_of_their_own(
+    platform: Platform,
+) -> None:
+    for item, point in (("RK1", "dp-1"), ("RK2", "dp-2")):
+        order = {"task_id": f"tsk_{item}", "service": "item", "subject": f"item/{item}", "person": "ref-77"}
+        early = {
+            "item_id": item,
+            "to": "addressee",
+            "proof": {"acceptor": {"surname": CANARY, "first_name": "O", "capacity": "addressee"}},
+        }
+        await platform.commands.send("item.delivered", early, actor=Actor("device"), site="site-a")
+        order |= {"on": "2026-11-22", "delivery_point": point, "addressee": {"name": CANARY}}
+        await platform.commands.send("task.planned", order, actor=SENDER, handler="item")
+    report = {"delivery_point_id": "dp-1", "change": "vacant", "old_address": f"3 rue {CANARY}", "confidence": "seen"}
+    await platform.commands.send("address_change.reported", report, actor=Actor("device"), site="site-a")
+    assert (await platform.erasing.erase(PERSON)).places == ("delivery_point/dp-1",)
+    assert (await platform.erasing.erase("delivery_point/dp-1")).places == ()
+    live = "select key_id from person_key where wrapped is not null"
+    for table in ("sealed", "state"):
+        assert await platform.database.pool.fetchval(f"select count(*) from {table} where key_id in ({live})") == 0
+    for table in ("task", "address_report"):
+        by = f"encode(substring(sealed from 1 for 16), 'hex')::uuid in ({live})"
+        assert await platform.database.pool.fetchval(f"select count(*) from {table} where {by}") == 0
+
+
+async def test_a_picture_that_comes_late_for_a_fact_from_before_an_erasure_opens_for_nobody(platform: Platform) -> None:
+    early = datetime.now(UTC) - timedelta(hours=2)
+    order = {"task_id": "tsk_1", "service": "item", "subject": "item/RK1", "person": "ref-77", "on": "2026-11-22"}
+    await platform.commands.send("task.planned", order, actor=SENDER, handler="item")
+    await platform.erasing.erase(PERSON)
+    await platform.commands.send("task.planned", {**order, "task_id": "tsk_2"}, actor=SENDER, handler="item")
+    for at, word in ((early, "before"), (datetime.now(UTC), "since")):
+        sign = signature(word)
+        data = {"item_id": "RK1", "to": "addressee", "proof": {"signature": name_of(sign)}}
+        await platform.commands.send(
+            "item.delivered", data, actor=Actor("device"), site="site-a", occurred_at=at, handler="item"
+        )
+        name = bytes.fromhex(name_of(sign))
+        sealed = platform.vault.seal_secret(b"k" * 32, context=context_of(name))
+        await platform.database.pool.execute(
+            query("media.keep"), name, word, name, "image/webp", 9, 1, 1, "dev", sealed
+        )
+        assert await link(platform.database, platform.vault, name) == 1
+        async with platform.database.acquire() as connection:
+            key = await key_of(connection, platform.vault, name, sealed_key=None)
+        assert (key is None) == (word == "before")

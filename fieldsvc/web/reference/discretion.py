@@ -48,7 +48,7 @@ _MIRROR = record(
                     },
                     "fields": array(STRING),
                     "services": array(STRING),
-                    "noted": {"enum": ["look", "past", "look_and_past", "not"]},
+                    "noted": {"enum": ["look", "past", "look_and_past", "older", "not"]},
                 }
             )
         ),

@@ -85,6 +85,7 @@ MIRROR: Table = {
         security=DEVICE,
         faults=(e.BadRequest, *_OWN),
         parameters=(CURSOR, limit()),
+        description="With each code and phone that was made for him. From the day of the phone's enrolment on, as the export.",
     ),
     ("GET", "/v1/me/export"): Operation(
         "devices",
@@ -92,7 +93,8 @@ MIRROR: Table = {
         one(200, "Everything.", _MINE, Content_Disposition="A name for the file."),
         security=DEVICE,
         faults=_OWN,
-        description="His own progress, when he could be seen, what his phones sent (without what is about others), and who looked.",
+        description="His own progress, when he could be seen, what his phones sent (without what is about others), and who looked. "
+        "A phone that came by a code reads from the day of its enrolment on; one that the operator enrolled reads everything.",
     ),
     ("GET", "/v1/audit"): Operation(
         "operator",

@@ -112,6 +112,7 @@ ALERTS: Table = {
             CURSOR,
             limit(),
         ),
+        description="A page that shows something raised before today is noted, without a reason.",
     ),
     ("POST", "/v1/alerts/{id}/ack"): Operation(
         "alerts",

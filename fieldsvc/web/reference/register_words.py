@@ -36,19 +36,19 @@ FRENCH: Mapping[str, French] = {
     "journal": French(
         "journal",
         "contrat : ce qui a été fait pour une commande, et sa preuve pendant l'année des réclamations",
-        "champs publics et internes de chaque événement ; identifiants et empreintes de ce qu'un téléphone a envoyé",
+        "champs publics et internes de chaque événement ; identifiants et empreintes de ce qu'un téléphone a envoyé ; combien d'événements a eus une chose, et à qui elle est",
         "l'abonné dont c'est la commande ; l'exploitant",
     ),
     "orders": French(
         "commandes",
         "contrat : faire ce qui est commandé, et en répondre pendant un an",
-        "adresse, destinataire, contacts, mandats, notes ; champs personnels des événements ; idées ; carnet du point de distribution",
+        "champs personnels des événements ; histoire de chaque chose ; adresse, destinataire, contacts, mandats, notes, détails ; anciennes et nouvelles adresses ; ce qui a été dit et répondu dans un dossier ; idées et réponses ; carnet du point de distribution, avec ses digicodes, tant qu'il n'est pas remplacé ; envois refusés, une fois réglés",
         "l'abonné dont c'est la commande ; le facteur du jour, sur sa feuille ; l'exploitant",
     ),
     "visits and medicines": French(
         "visites et médicaments",
         "contrat et consentement exprès : l'aide à domicile ; 90 jours, pour que la personne visitée puisse lire",
-        "réponses, besoins et notes des visites ; qui a reçu un sachet",
+        "réponses, besoins et notes des visites ; qui a reçu un sachet ; histoire de chaque visite et de chaque sachet ; adresse, destinataire, contacts, questions, notes ; quelle image va avec quelle visite",
         "l'abonné dont c'est la commande, habilité santé ; le facteur à la porte",
     ),
     "codes and door codes": French(
@@ -71,14 +71,14 @@ FRENCH: Mapping[str, French] = {
     ),
     "rounds": French(
         "tournées",
-        "intérêt légitime : où en est une tournée, pour ses créneaux et la sécurité du facteur ; deux mois au plus",
-        "mètres parcourus sur la ligne prévue, sans lieu ; appels à l'aide ouverts ; consignes",
+        "intérêt légitime : où en est une tournée, pour ses créneaux et la sécurité du facteur ; 61 jours au plus",
+        "mètres parcourus sur la ligne prévue, sans lieu ; leur dernier état ; appels à l'aide ouverts, dont le lieu est chiffré dans le journal ; ce qu'un encadrant a dit à un facteur",
         "les encadrants de l'établissement",
     ),
     "planning of work": French(
         "organisation du travail",
         "contrat de travail : qui fait quelle tournée quel jour, et qui remplace",
-        "le facteur d'une tournée et d'un jour ; les absents d'un jour : maladie, congé, formation, autre ; les remplacements proposés",
+        "le facteur d'une tournée et d'un jour ; les absents d'un jour : maladie, congé, formation, autre ; les remplacements proposés et leur durée ; la version de la feuille qu'un téléphone a montrée",
         "le facteur ; les encadrants de l'établissement ; l'exploitant",
     ),
     "notices": French(
@@ -102,7 +102,7 @@ FRENCH: Mapping[str, French] = {
     "who is calling": French(
         "qui appelle",
         "contrat de travail, contrat : seul qui y a droit peut voir ou dire quelque chose",
-        "facteur et établissement d'un téléphone ; nom, courriel et rôle d'un compte ; empreintes des jetons",
+        "facteur et établissement d'un téléphone ; nom, courriel, établissement et rôle d'un compte ; qualifications d'un facteur ; empreintes des jetons, des liens et des codes",
         "personne à l'extérieur ; l'exploitant",
     ),
     "who looked": French(
@@ -120,13 +120,13 @@ FRENCH: Mapping[str, French] = {
     "figures": French(
         "chiffres",
         "intérêt légitime : comment marche un service dans un établissement ; jamais par facteur",
-        "sommes par mois, service et établissement",
+        "sommes par mois, service et établissement ; une marque qui distingue les facteurs pendant un mois, et sa clé ; ce qui a été compté d'une chose",
         "encadrants et membres, à partir de cinq réponses de trois facteurs",
     ),
     "safety of rounds": French(
         "sécurité des tournées",
         "obligation légale : la sécurité des facteurs ; contrat : les créneaux menacés",
-        "ce que quelqu'un doit regarder ; lieu et nature d'un danger",
+        "ce que quelqu'un doit regarder ; lieu et nature d'un danger ; quel créneau est menacé",
         "les encadrants de l'établissement ; les facteurs dont la tournée y passe",
     ),
     "pictures": French(
@@ -152,7 +152,7 @@ _LIMITS: Mapping[str, str] = {
     "for good: digests alone": "sans limite : des empreintes seulement",
     "until the person is erased": "jusqu'à l'effacement de la personne",
     "as long as the store": "aussi longtemps que le service",
-    "as long as the store: sums of nobody": "aussi longtemps que le service : des sommes de personne en particulier",
+    "as long as the store: nobody can be told from them": "aussi longtemps que le service : on n'y reconnaît personne",
     "until there is company; 7 days after the month": "jusqu'à ce qu'il y ait du monde ; 7 jours après le mois au plus",
     "60 days after the last word of it": "60 jours après le dernier mot",
     "7 days after the month": "7 jours après le mois",
@@ -176,7 +176,7 @@ def limit_of(kept: Kept | InUse, language: str) -> str:
         return _LIMITS[kept.limit] if language == "fr" else kept.limit
     if language == "en":
         return kept.limit
-    return f"{kept.months} mois du calendrier" if kept.months else f"{kept.days} jours"
+    return f"{kept.months} mois du calendrier" if kept.months else f"{kept.days} jour{'s' if kept.days > 1 else ''}"
 
 
 def _said(purpose: Purpose | Standing, language: str) -> Said:

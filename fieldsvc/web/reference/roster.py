@@ -2,7 +2,9 @@
 
 from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCsrf
+from fieldsvc.web.looks import ReasonRequired
 from fieldsvc.web.reference.bodies import DAY, INTEGER, STRING, array, nullable, record
+from fieldsvc.web.reference.mirror import REASON
 from fieldsvc.web.reference.operation import (
     ACTING,
     CURSOR,
@@ -62,14 +64,16 @@ ROSTER: Table = {
         "Donne le tableau de service de quelques jours, page par page ; la première page dit aussi qui est absent et connu.",
         one(200, "A page of the roster.", _ROSTER),
         security=PERSON,
-        faults=(e.BadRequest, *_PERSON, w.BadRoster),
+        faults=(e.BadRequest, ReasonRequired, *_PERSON, w.BadRoster),
         parameters=(
             _SITE,
             parameter("query", "from", "The first local day; today by default.", DAY),
             parameter("query", "until", "The last local day; six days later by default, 92 at most.", DAY),
+            REASON,
             CURSOR,
             limit(),
         ),
+        description="A roster that begins before today is shown for a reason, which is noted.",
     ),
     ("PUT", "/v1/roster"): Operation(
         "supervision",

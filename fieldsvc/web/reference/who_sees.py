@@ -61,6 +61,7 @@ SCREENS: Mapping[Route, tuple[str, ...]] = {
     ("GET", "/v1/alerts"): (ALERTING, "alarm"),
     ("GET", "/v1/live"): ("run", "alarm"),
     ("GET", "/v1/runs"): ("run",),
+    ("GET", "/v1/roster"): ("run",),
     ("GET", "/v1/runs/{id}/replay"): ("run",),
     ("GET", "/v1/runs/{id}/stops"): ("run", "item"),
     ("GET", "/v1/hazards"): ("hazard",),
