@@ -1,6 +1,7 @@
 """One service for all of these tests, with a small town, the round of the contract's example, and subscribers who listen."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -112,9 +113,10 @@ async def _load(platform: Platform, town: Town, folder: Path) -> None:
     platform.rounds.forget()
 
 
-@pytest.fixture(scope="session")
-def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder, town = tmp_path_factory.mktemp("acceptance"), Town(2, rounds=2, stops=40)
+@contextmanager
+def a_world(postgres_url: str, folder: Path) -> Iterator[World]:
+    """Start a service with its town, callers and subscribers."""
+    town = Town(2, rounds=2, stops=40)
     database_url = new_database(postgres_url)
     service = Service(database_url, folder, prepare=lambda platform: _load(platform, town, folder))
     made = World(service, town, service.platform.runs.today())
@@ -136,6 +138,13 @@ def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         service.call(ear.close())
     service.close()
     drop_database(postgres_url, database_url)
+
+
+@pytest.fixture(scope="session")
+def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The one that most of these tests share: each names things of its own in it."""
+    with a_world(postgres_url, tmp_path_factory.mktemp("acceptance")) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

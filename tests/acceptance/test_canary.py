@@ -20,7 +20,7 @@ from handlers.base import validated
 from handlers.fields import SEALED_CLASSES, split
 from handlers.registry import discover
 from handlers.story import EventType
-from tests.acceptance.conftest import SITE, World
+from tests.acceptance.conftest import SITE, World, a_world
 from tests.acceptance.service import Answer, field_event, fresh
 from tests.acceptance.test_live import Watch
 from tests.acceptance.test_who_says_what import post_as, session_of
@@ -183,6 +183,13 @@ def say_it_into_a_fault(made: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr("fieldsvc.publishing.feed.Feed.page", broken, raising=False)
         made.refusals.append(made.world.phone.ask("GET", f"/v1/runs/{made.world.run_id}/sheet").body)
         made.refusals.append(made.world.nobody.ask("GET", "/v1/feed").body)
+
+
+@pytest.fixture(scope="module")
+def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A service of its own: the examples name things of which others speak."""
+    with a_world(postgres_url, tmp_path_factory.mktemp("canary")) as own:
+        yield own
 
 
 @pytest.fixture(scope="module")
