@@ -76,8 +76,8 @@ def test_a_subscriber_corrects_its_own_word(world: World) -> None:
     ("data", "reason"),
     [
         ({"corrects": "no-uuid", "kind": "did_not_occur"}, "bad_payload"),
-        ({"corrects": "019a8f3e-7c11-7d3a-9a51-0c5d8c1f2e44", "kind": "did_not_occur"}, "unknown_event"),
-        ({"corrects": "019a8f3e-7c11-7d3a-9a51-0c5d8c1f2e44", "kind": "whim"}, "bad_payload"),
+        ({"corrects": "019a8f3e-7c11-7d3a-9a51-0c5d8c1f2eff", "kind": "did_not_occur"}, "unknown_event"),
+        ({"corrects": "019a8f3e-7c11-7d3a-9a51-0c5d8c1f2eff", "kind": "whim"}, "bad_payload"),
         ({"kind": "did_not_occur"}, "bad_payload"),
     ],
 )

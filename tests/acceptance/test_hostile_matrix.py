@@ -19,7 +19,7 @@ import pytest
 from fieldsvc import errors
 from fieldsvc.web.documents import openapi
 from fieldsvc.web.rights import TABLE, Credential
-from tests.acceptance.conftest import SITE, World
+from tests.acceptance.conftest import SITE, World, a_world
 from tests.acceptance.service import BATCH, JSON, Answer, field_event
 from tests.hostile import everybody
 from tests.hostile.everybody import ADDRESS, LATER, POSTCODE, Headers
@@ -263,6 +263,13 @@ def codes(document: Mapping[str, Any]) -> dict[Route, dict[int, set[str]]]:
                 if status.isdigit() and "allOf" in schema:
                     said[int(status)] = set(schema["allOf"][1]["properties"]["code"]["enum"])
     return found
+
+
+@pytest.fixture(scope="module")
+def world(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A service of its own: what is asked for here must still be possible, and elsewhere carriers come near."""
+    with a_world(postgres_url, tmp_path_factory.mktemp("hostile")) as own:
+        yield own
 
 
 @pytest.fixture(scope="module")
