@@ -5,6 +5,7 @@ something are looked at twice a second, and what is late is closed.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import socket
 import struct
@@ -25,7 +26,7 @@ from fieldsvc.web.problems import problem
 
 log = get_logger()
 SENDS_AHEAD = 262_144
-LOOKS_EVERY_S, LAST_WORDS_S, LINGERS_S = 0.5, 2.0, 3.0
+LOOKS_EVERY_S, LAST_WORDS_S, LINGERS_S = 0.5, 1.5, 3.0
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n"
     b"Cache-Control: no-store\r\n\r\n"
@@ -64,6 +65,7 @@ class QuietHandler(web.RequestHandler):
         "_ending",
         "_guard",
         "_head_due",
+        "_lost",
         "_reply",
         "_unsent",
         "_wire",
@@ -81,6 +83,7 @@ class QuietHandler(web.RequestHandler):
         self._reply: Credit | None = None
         self._unsent = 0
         self._end_due: float | None = None
+        self._lost: asyncio.Event | None = None
         self._ending = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,6 +108,8 @@ class QuietHandler(web.RequestHandler):
         """Give its place back."""
         super().connection_lost(exc)
         self._wire = None
+        if self._lost is not None:
+            self._lost.set()
         self._guard.unwatch(self)
         if self._door is not None:
             self._guard.doors.leave(self._door)
@@ -125,7 +130,7 @@ class QuietHandler(web.RequestHandler):
                 self._begin_body(None)
             elif data:
                 self._body_credit.earn(len(data), self._loop.time())
-        elif data and self._head_due is None:
+        elif data and self._head_due is None and self._end_due is None:
             self._head_due = self._loop.time() + self._guard.patience.head_s
             self._guard.watch(self)
 
@@ -259,7 +264,21 @@ class QuietHandler(web.RequestHandler):
             resp.force_close()
         elif self._end_due is not None and not resp.prepared:
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        answered = await super().finish_response(request, resp, start_time)
+        if self._end_due is not None:
+            await self._let_it_be_read()
+        return answered
+
+    async def _let_it_be_read(self) -> None:
+        """End this side only, and wait for the other: a close while bytes still come is a reset, which takes the answer along."""
+        wire = self._wire
+        if wire is None or self._end_due is None or not wire.can_write_eof():
+            return
+        wire.write_eof()
+        self._lost = lost = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._end_due):
+                await lost.wait()
 
 
 def _in_kernel(wire: asyncio.Transport) -> int:
