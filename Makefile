@@ -15,7 +15,7 @@ MOVED = $(shell test -e .venv && test "$$(cat .venv/python-ready 2>/dev/null)" !
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench lock clean test-tools assets browser FORCE
+.PHONY: help setup run test check bench lock clean test-tools assets schemas browser FORCE
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,7 +26,7 @@ setup: .venv/ready assets ## Make .venv, install the service into it and fetch t
 run: setup ## Run the demo: database, service, phones and a subscriber (PORT=8080); Ctrl-C stops all of it
 	@exec $(BIN)/fieldsvc demo --port $(PORT)
 
-test: test-tools assets browser ## Run every test (FIELDSVC_TEST_DATA names the folder of real data; ARGS goes to pytest)
+test: test-tools assets schemas browser ## Run every test (FIELDSVC_TEST_DATA names the folder of real data; ARGS goes to pytest)
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: test-tools ## Check format, lint, types, imports and SQL
@@ -56,6 +56,9 @@ test-tools: .venv/ready-for-tests
 
 assets: .venv/ready
 	@$(BIN)/python -m fieldsvc.web.pages.assets
+
+schemas: test-tools
+	@$(BIN)/python -m tests.schemas
 
 # The page tests drive a real browser. On Debian and Ubuntu it is installed where that is allowed; elsewhere they are skipped.
 browser:

@@ -29,7 +29,13 @@ from fieldsvc.process import ROLES
 from fieldsvc.publishing.dispatcher import Dispatcher
 from fieldsvc.publishing.endpoints import Endpoints
 from fieldsvc.publishing.feed import Feed
+from fieldsvc.publishing.formats.telling import Origin
+from fieldsvc.publishing.operational import Operational
 from fieldsvc.publishing.rendering import Renderer
+from fieldsvc.publishing.replaying import Replaying
+from fieldsvc.publishing.replays import Replays
+from fieldsvc.publishing.streams.opening import open_streams
+from fieldsvc.publishing.watch import Watch
 from fieldsvc.reports.counter import Counter
 from fieldsvc.requests.desk import Desk
 from fieldsvc.requests.office import Office
@@ -56,6 +62,7 @@ from fieldsvc.web import (
     delivery_points,
     desks,
     discretion,
+    endpoints,
     events,
     hazards,
     home,
@@ -73,6 +80,7 @@ from fieldsvc.web import (
     positions,
     proofs,
     rates,
+    replays,
     rights,
     roster,
     run_stops,
@@ -270,20 +278,40 @@ def _add_live(app: web.Application, platform: Platform, jobs: Jobs) -> None:
 
 
 def _add_publishing(app: web.Application, platform: Platform, jobs: Jobs) -> None:
-    app.add_routes(subscriber.routes)
-    renderer = Renderer(platform.opener)
+    app.add_routes([*endpoints.routes, *replays.routes, *subscriber.routes])
+    renderer = Renderer(platform.opener, Origin.of(platform.settings))
     feed = Feed(platform.reader, platform.tail, vault=platform.vault, renderer=renderer)
-    app[subscriber.ENDPOINTS] = Endpoints(
+    app[endpoints.ENDPOINTS] = Endpoints(
         platform.database, platform.reader, vault=platform.vault, feed=feed, settings=platform.settings
     )
     app[subscriber.FEED], app[subscriber.READER], app[subscriber.RENDERER] = feed, platform.reader, renderer
-    dispatcher = Dispatcher(platform.database, tail=platform.tail, vault=platform.vault, settings=platform.settings)
+    vault, settings = platform.vault, platform.settings
+    app[replays.REPLAYING] = Replaying(
+        platform.database, platform.reader, vault=vault, feed=feed, renderer=renderer, settings=settings
+    )
+    operational = Operational(
+        platform.database, platform.vault, platform.commands, len(platform.settings.retry_schedule)
+    )
+    dispatcher = Dispatcher(
+        platform.database, platform.tail, vault=platform.vault, settings=platform.settings, tell=operational.tell
+    )
+    dispatcher.show(app[middlewares.METRICS])
     jobs["dispatcher"] = dispatcher.run
+    replaying = Replays(
+        platform.database, platform.reader, renderer=renderer, vault=vault, settings=settings, tell=operational.tell
+    )
+    jobs["replays"] = replaying.run
+    watch = Watch(platform.database, operational, platform.settings.lag_high_s)
+    watch.show(app[middlewares.METRICS])
+    jobs["operational"], jobs["watch"] = operational.run, watch.run
+    if (streams := open_streams(platform)) is not None:
+        streams.watch(app[middlewares.METRICS])
+        jobs["streams"] = streams.run
 
     async def in_good_order(_app: web.Application) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DISPATCHER_STOPS_S):
-                await dispatcher.stop()
+                await asyncio.gather(dispatcher.stop(), replaying.stop())
 
     app.on_shutdown.append(in_good_order)
 

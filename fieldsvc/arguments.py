@@ -58,3 +58,26 @@ def listen_arguments(parser: argparse.ArgumentParser) -> None:
         "--api-key-file", type=Path, metavar="FILE",
         help="the key, or JSON that holds it (demo.json); default: FIELDSVC_API_KEY, else it is asked for",
     )  # fmt: skip
+
+
+def certify_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `certify` takes."""
+    parser.add_argument("url", metavar="URL", help="the receiver, as your endpoint would name it")
+    parser.add_argument("--report", metavar="URL", help="where your receiver tells what it has applied; else not shown")
+    parser.add_argument(
+        "--secret-file", type=Path, metavar="FILE", help="two keys, one a line; default: made now, and printed first"
+    )
+    parser.add_argument(
+        "--headers-file",
+        type=Path,
+        metavar="FILE",
+        help="headers of every request, `Name: value` lines, as your gateway wants",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the plan: the same seed makes the same day")
+    parser.add_argument("--events", type=int, default=300, help="about so many different events")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long after an event its last copies come")
+    parser.add_argument("--batch", action="store_true", help="send batches too")
+    parser.add_argument(
+        "--wait", type=float, default=120.0, metavar="SECONDS", help="how long to wait for a receiver that has the keys"
+    )
+    parser.add_argument("--json", action="store_true", help="print the certificate as one JSON object")

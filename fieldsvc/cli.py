@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import ValidationError
 
 from fieldsvc import creating, keeping, logs, privacy
-from fieldsvc.arguments import explain_address_arguments, explain_fix_arguments, listen_arguments
+from fieldsvc.arguments import certify_arguments, explain_address_arguments, explain_fix_arguments, listen_arguments
 from fieldsvc.bench import BENCHES
 from fieldsvc.commands import Args, command, described_settings, group, json_option, opened, settings_in_force, show
 from fieldsvc.errors import FieldsvcError, UserMistake
@@ -239,6 +239,15 @@ async def listen_command(args: Args, settings: Settings) -> None:
     await listen.listen_and_print(args, settings)
 
 
+async def certify_command(args: Args, settings: Settings) -> None:
+    """Run a hostile day against a receiver of your own, and grade it; 0 passed, 1 failed, 3 not everything was shown."""
+    from fieldsvc import certify
+
+    del settings
+    if status := await certify.certify_and_print(args):
+        sys.exit(status)
+
+
 async def openapi_command(args: Args, settings: Settings) -> None:
     """Print the OpenAPI or AsyncAPI document."""
     from fieldsvc import admin
@@ -280,6 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     _run_parser(json_option(command(commands, "run", run_command)))
     _simulate_parser(command(commands, "simulate", simulate_command))
     listen_arguments(command(commands, "listen", listen_command))
+    certify_arguments(command(commands, "certify", certify_command))
     _operator_parsers(commands)
     _explain_parsers(commands)
     return parser

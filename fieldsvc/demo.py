@@ -308,12 +308,12 @@ async def _office(
 
 
 def own_types(registry: Registry) -> dict[str, frozenset[str]]:
-    """Name the public types that belong to each service alone; of silence the service speaks when nothing happens."""
+    """Name the public types that belong to each service alone; without those of which the server speaks when something fails."""
     said = Counter(each.name for handler in registry.handlers.values() for each in handler.publishes)
     return {
         handler.name: frozenset(each.name for each in handler.publishes if said[each.name] == 1)
         for handler in registry.handlers.values()
-        if handler.name != "silence"
+        if handler.name not in ("silence", "endpoint")
     }
 
 

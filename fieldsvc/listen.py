@@ -76,7 +76,7 @@ def read_plan(args: argparse.Namespace, settings: Settings) -> Plan:
 def _url(text: str, option: str) -> URL:
     try:
         url = URL(text)
-    except ValueError:
+    except (ValueError, IndexError):
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise UserMistake(f"{option} is an address as http://127.0.0.1:9000/hook.")

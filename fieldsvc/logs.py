@@ -13,7 +13,7 @@ import structlog
 
 ALLOWED = frozenset(
     "event level timestamp exception request_id route method status ms count reason code device site endpoint account "
-    "event_id evt_id type shard pos day attempt port url_host pid table field setting version seconds path size "
+    "event_id evt_id replay type shard pos day attempt port url_host pid table field setting version seconds path size "
     "receipt handler error lag run round timer missing".split()
 )
 

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     public_url: str | None = Field(None, description="The address that people and phones use; default: host and port.")
     timezone: str = Field("Europe/Paris", description="Zone of the rounds' days and of times in words.")
+    namespace: str = Field(
+        "fieldsvc://local",
+        pattern=r"^[a-z][a-z0-9+.-]*://[A-Za-z0-9._~:/-]*[A-Za-z0-9]$",
+        description="URI under which items, pouches and stops have their names in EPCIS and FHIR: keep it for good.",
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
     log_format: str = Field("auto", description="console, json, or auto: console on a terminal.")
     max_body_bytes: int = Field(1_048_576, description="Largest decoded body of an upload.")
@@ -86,8 +91,25 @@ class Settings(BaseSettings):
     retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
         DEFAULT_SCHEDULE, description="Seconds before each attempt of an event, comma-separated."
     )
+    lag_high_s: float = Field(
+        900.0,
+        gt=0,
+        description="Age of an event that an endpoint still awaits from which its account is told, in seconds.",
+    )
     allow_loopback_endpoints: bool = Field(
         default=False, description="Let webhooks reach loopback, http and any port there (demo and tests)."
+    )
+    nats_url: SecretStr | None = Field(
+        None,
+        description="NATS JetStream that gets every public event, as nats://user:password@host:port, several with commas. "
+        "Unset: no stream.",
+    )
+    nats_replicas: int = Field(1, ge=1, le=5, description="How many servers of the NATS cluster keep the stream.")
+    nats_keep_days: int = Field(
+        30, ge=0, le=400, description="Days for which the stream keeps events; 0: as long as there is room."
+    )
+    nats_max_bytes: int = Field(
+        0, ge=0, description="Largest size of the stream, then its oldest events go; 0: no limit of its own."
     )
     shutdown_timeout_s: float = Field(15.0, description="Longest wait for requests in flight when stopping.")
     keep_tracks_days: int = Field(

@@ -1,15 +1,15 @@
 """`bench publish`: how fast committed events reach subscribers, beside a bare client that posts the same bodies.
 
-Receivers are a process of their own on loopback. For the rate, endpoints are made that begin before a backlog, and the time
-runs from the first arrival to the last; the limit is an unsigned aiohttp client with as many requests in flight to the same
-receivers. For the delay nothing else happens: one event at a time, from the answer to its upload until it is received. The
-feed is read to its end, beside the same rows read by asyncpg.
+Receivers are a process of their own on loopback. For the rate, endpoints are made that begin before a backlog, and the time runs
+from the first tenth of the events to the last; the limit is an unsigned aiohttp client with as many requests in flight to the
+same receivers, in single events and in batches. For the delay nothing else happens: one event at a time, from the answer to its
+upload until it is received; `publish_load` measures it under load. The feed is read to its end, beside the same rows read by
+asyncpg.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -19,117 +19,42 @@ import aiohttp
 import asyncpg
 import orjson
 
-from fieldsvc.access import accounts
-from fieldsvc.bench import ingest
-from fieldsvc.bench.ingest import Shape, Walk
+from fieldsvc.bench import ingest, publish_load
 from fieldsvc.bench.lines import Against, Show, result, rounded
 from fieldsvc.bench.load import Load, percentile, post, send_all
-from fieldsvc.bench.service import Site, running, started
+from fieldsvc.bench.subscribed import PAGE, Bench, per_s, ready
 from fieldsvc.journal.reader import START
 from fieldsvc.journal.submission import SHARDS
-from fieldsvc.platform import Platform
-from fieldsvc.publishing.lane import LaneLimits
+from fieldsvc.publishing.formats.catalogue import CLOUDEVENTS
+from fieldsvc.publishing.tools import LaneLimits
 from handlers.base import evt_id
 from sql import query
 
-ENDPOINTS = (1, 10)
+ENDPOINTS, BATCH = (1, 10), 100
 IN_FLIGHT = LaneLimits().in_flight
 OLDER, BACKLOG, ALONE, ALONE_PER_S = 4_000, 1_000, 50, 20.0
-PATIENCE_S, LOOK_S, PAGE = 90.0, 0.1, 1_000
-Arrivals = list[tuple[int, str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Kit:
-    """A phone that sends, and the key of a subscriber who may see everything."""
-
-    walk: Walk
-    api_key: str
-
-
-class Bench:
-    """The running service, the receivers, and a client."""
-
-    def __init__(self, site: Site[Kit], receivers: Sequence[str], client: aiohttp.ClientSession) -> None:
-        self.site, self.receivers, self.client = site, receivers, client
-        self._key = {"Authorization": f"Bearer {site.kit.api_key}"}
-
-    async def load(self, events: int) -> None:
-        """Have events committed, as fast as they are taken."""
-        shape = Shape("", 100, 8, events)
-        await send_all(self.site.service.url, list(ingest.uploads(self.site.kit.walk, shape)), connections=8)
-
-    @asynccontextmanager
-    async def endpoints(self, count: int, *, start: str | None = None) -> AsyncIterator[None]:
-        """Have so many endpoints, each at a receiver of its own, from a cursor or from now on."""
-        url, made = f"{self.site.service.url}/v1/endpoints", []
-        for receiver in self.receivers[:count]:
-            body = {"url": f"{receiver}/hook", "types": ["*"], **({"from": start} if start else {})}
-            async with self.client.post(url, json=body, headers=self._key) as answer:
-                answer.raise_for_status()
-                made.append((await answer.json())["id"])
-        try:
-            yield
-        finally:
-            for each in made:
-                async with self.client.delete(f"{url}/{each}", headers=self._key) as answer:
-                    answer.raise_for_status()
-            await self.noted()
-
-    async def noted(self) -> Arrivals:
-        """Take what the receivers noted since the last time."""
-        async with self.client.get(f"{self.receivers[0]}/noted") as answer:
-            return [(number, name, at) for number, name, at in await answer.json()]
-
-    async def arrivals(self, count: int) -> Arrivals:
-        """Wait until so many events have come. TimeoutError after a minute and a half."""
-        found: Arrivals = []
-        async with asyncio.timeout(PATIENCE_S):
-            while len(found) < count:
-                await asyncio.sleep(LOOK_S)
-                found += await self.noted()
-        return found
-
-    async def pages(self, after: str = "") -> AsyncIterator[dict[str, Any]]:
-        """Read the feed to its end, a page at a time; the last one is empty."""
-        while True:
-            url = f"{self.site.service.url}/v1/feed?limit={PAGE}&after={after}"
-            async with self.client.get(url, headers=self._key) as answer:
-                answer.raise_for_status()
-                page = orjson.loads(await answer.read())
-            yield page
-            after = page["next"]
-            if not page["events"]:
-                return
 
 
 async def run(*, cycles: int, full: bool, show: Show) -> None:
     """Measure rate, delay and feed `cycles` times each and print a line for each."""
     turns, more = range(max(1, cycles)), 4 if full else 1
-    async with _ready() as bench:
+    async with ready(max(ENDPOINTS)) as bench:
         await bench.load(OLDER * more)
         cursor = [page["next"] async for page in bench.pages()][-1]
         await bench.load(BACKLOG * more)
+        every = [orjson.dumps(event) async for page in bench.pages() for event in page["events"]]
         bodies = [orjson.dumps(event) async for page in bench.pages(cursor) for event in page["events"]]
         for count in ENDPOINTS:
             show(_rate_line(count, [await _rate(bench, count, cursor, bodies) for _ in turns], len(bodies)))
-        show(_delay_line([await _delay(bench, bodies[: ALONE * more]) for _ in turns]))
+        for count in ENDPOINTS:
+            show(
+                _batch_line(count, [await _rate(bench, count, "oldest", every, batch=BATCH) for _ in turns], len(every))
+            )
+        delays = [await _delay(bench, bodies[: ALONE * more]) for _ in turns]
+        show(_delay_line(delays))
+        alone = [percentile(delay.bare, 0.5) for delay in delays]
+        await publish_load.run(bench, alone, more=more, show=show)
         show(_feed_line([await _feed(bench) for _ in turns]))
-
-
-@asynccontextmanager
-async def _ready() -> AsyncIterator[Bench]:
-    async with (
-        running(_prepare, ALLOW_LOOPBACK_ENDPOINTS="1") as site,
-        started("fieldsvc.bench.receivers", str(max(ENDPOINTS))) as receivers,
-        aiohttp.ClientSession(trust_env=False, connector=aiohttp.TCPConnector(limit=0)) as client,
-    ):
-        yield Bench(site, receivers.url.split(","), client)
-
-
-async def _prepare(platform: Platform) -> Kit:
-    subscriber = await accounts.create_subscriber(platform.database, "bench", scopes=["operator"])
-    return Kit(await ingest.prepare(platform), subscriber["api_key"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,34 +66,31 @@ class Rate:
     service_cpu_us: float
 
 
-async def _rate(bench: Bench, count: int, cursor: str, bodies: Sequence[bytes]) -> Rate:
+async def _rate(bench: Bench, count: int, start: str, bodies: Sequence[bytes], *, batch: int = 1) -> Rate:
     expected = count * len(bodies)
     cpu_s = bench.site.service.cpu_s()
-    async with bench.endpoints(count, start=cursor):
-        service = _per_s(await bench.arrivals(expected))
+    async with bench.endpoints(count, start=start, batch=batch):
+        service = per_s(await bench.arrivals(expected))
         cpu_s = bench.site.service.cpu_s() - cpu_s
-    posts = chain.from_iterable(((receiver, body) for receiver in bench.receivers[:count]) for body in bodies)
+    groups = [bodies[first : first + batch] for first in range(0, len(bodies), batch)]
+    messages = [(f"bare_b{len(group)}", CLOUDEVENTS.join(group) if batch > 1 else group[0]) for group in groups]
+    posts = chain.from_iterable(((receiver, *message) for receiver in bench.receivers[:count]) for message in messages)
     todo = iter(list(posts))
     async with asyncio.TaskGroup() as group:
         for _ in range(count * IN_FLIGHT):
             group.create_task(_post_all(bench.client, todo))
-    return Rate(service, _per_s(await bench.arrivals(expected)), 1e6 * cpu_s / expected)
+    return Rate(service, per_s(await bench.arrivals(expected)), 1e6 * cpu_s / expected)
 
 
 async def _post_all(client: aiohttp.ClientSession, todo: Any) -> None:
-    for receiver, body in todo:
-        await _post_bare(client, receiver, body)
+    for receiver, name, body in todo:
+        await _post_bare(client, receiver, body, name)
 
 
-async def _post_bare(client: aiohttp.ClientSession, receiver: str, body: bytes, name: str = "") -> None:
+async def _post_bare(client: aiohttp.ClientSession, receiver: str, body: bytes, name: str) -> None:
     headers = {"Content-Type": "application/cloudevents+json", "webhook-id": name}
     async with client.post(f"{receiver}/hook", data=body, headers=headers) as answer:
         await answer.read()
-
-
-def _per_s(arrivals: Arrivals) -> float:
-    moments = [at for _receiver, _name, at in arrivals]
-    return (len(moments) - 1) / (max(moments) - min(moments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +170,21 @@ def _rate_line(count: int, rates: Sequence[Rate], events: int) -> dict[str, Any]
         in_flight_per_endpoint=IN_FLIGHT,
         service_cpu_us_per_webhook=round(rates[0].service_cpu_us),
         service_does_more="lane order, signature, attempt log, cursor saved",
+    )
+
+
+def _batch_line(count: int, rates: Sequence[Rate], events: int) -> dict[str, Any]:
+    return result(
+        "publish",
+        "batched_events_per_s",
+        [rate.service for rate in rates],
+        Against("bare_client", [rate.bare for rate in rates]),
+        shape=f"endpoints_{count}",
+        endpoints=count,
+        events=events,
+        events_per_request=BATCH,
+        service_cpu_us_per_event=rounded(rates[0].service_cpu_us),
+        service_does_more="rendering, lane order, signature, attempt log, cursor saved",
     )
 
 

@@ -24,6 +24,12 @@ async def take(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def keep_silent(_request: web.Request) -> web.Response:
+    """Never answer."""
+    await asyncio.Event().wait()
+    return web.Response()
+
+
 async def tell(request: web.Request) -> web.Response:
     """Tell what was noted, and forget it."""
     noted = request.app[NOTED].copy()
@@ -38,7 +44,7 @@ async def main(count: int) -> None:
     for number in range(count):
         app = web.Application(client_max_size=4 * 1024 * 1024)
         app[NOTED], app[RECEIVER] = noted, number
-        app.add_routes([web.post("/hook", take), web.get("/noted", tell)])
+        app.add_routes([web.post("/hook", take), web.post("/silent", keep_silent), web.get("/noted", tell)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

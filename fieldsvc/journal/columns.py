@@ -25,7 +25,8 @@ SEALED = frozenset(
     "state.nonce state.body task.sealed".split()
 )
 WRAPPED = frozenset(
-    "store.content_key store.signing_key person_key.wrapped endpoint_secret.sealed quarantine.body media.sealed_key report_month.key".split()
+    "store.content_key store.signing_key person_key.wrapped endpoint_secret.sealed endpoint.sealed_headers quarantine.body media.sealed_key "
+    "report_month.key".split()
 )
 DIGESTS = frozenset(
     "account.api_key_sha256 audit.carrier_ref audit.chain audit_end.chain audit_head.chain audit_head.signature contact.digest "
@@ -43,7 +44,7 @@ CLEAR_PERSONAL: Mapping[str, str] = {
     "account.email": "who signs in is found by it",
     "account.name": "of persons who work with the service",
     "alarm.carrier": _CARRIER,
-    "attempt.body_4k": "what a receiver answered; it may repeat what it was sent; 30 days, for its own account alone",
+    "attempt.body_4k": "what a receiver answered, but not to what held sealed data; 30 days, for its own account alone",
     "carrier_of_site.carrier": _CARRIER,
     "desk.contact": "the operator's own telephone and mail",
     "device.carrier": _CARRIER,
@@ -71,7 +72,7 @@ _CLEAR = {
     "address_report": "delivery_point_id state change confidence round_id score",
     "alarm": "id kind run site stop_id acknowledged_by told",
     "alert": "id type level service subject run site told acknowledged_by",
-    "attempt": "endpoint event_id error",
+    "attempt": "endpoint event_id event_ids subject replay error",
     "audit": "actor role action subject reason site",
     "carrier_of_site": "site qualifications",
     "case_file": "id kind subject site account state",
@@ -84,7 +85,7 @@ _CLEAR = {
     "delivery_point_memory": "delivery_point_id door box",
     "desk": "site name hours zone",
     "device": "id site round_id",
-    "endpoint": "id account url types state reason",
+    "endpoint": "id account url types state reason mode format filter sites postcodes rate_per_s on_exhausted schedule description",
     "endpoint_secret": "endpoint",
     "enrolment": "ticket site round_id created_by device replaces",
     "event": "kind type subject account site run public",
@@ -109,6 +110,9 @@ _CLEAR = {
     "progress": "run distance_along_m status",
     "quarantine": "reason device site settled_as",
     "receipt": "device body",
+    "replay": "id endpoint mode state starts ends types rate_per_s lists list_event",
+    "replay_cursor": "replay",
+    "replay_event": "replay",
     "report_cell": "service site account kpi",
     "report_subject": "subject facts counted",
     "report_waiting": "service site account kpi subject",
@@ -129,9 +133,11 @@ _CLEAR = {
     "stop": "round_id stop_id delivery_point_id lat lon side address box_lat box_lon",
     "stop_move": "round_id stop_id to_round",
     "store": "place",
+    "stream_lane": "stream_made_at",
     "subject_head": "subject account",
     "task": "id service subject account delivery_point round_id requirements order_ref state identity_run moved_to",
     "timer": "handler kind subject key payload",
+    "told": "endpoint",
     "track": "run",
     "window_threat": "task",
 }

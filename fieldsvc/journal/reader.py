@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from itertools import islice
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +23,8 @@ Position = tuple[date, int]
 START: Position = (date.min, 0)
 CHANNEL = "fieldsvc_journal"
 POLL_S, COALESCE_S = 0.25, 0.02
-ROWS_KEPT, CHUNK = 5_000, 1_000
+ROWS_KEPT, CHUNK, RANGES_KEPT = 5_000, 1_000, 16
+SLACK = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Row:
         return evt_id(self.event_id, self.part)
 
 
+def _position(row: Row) -> Position:
+    return row.day, row.pos
+
+
 def parse_evt_id(text: str) -> tuple[UUID, int] | None:
     """Read `evt_<uuid>[_n]`; None for anything else."""
     name, _, part = text.removeprefix("evt_").partition("_")
@@ -70,6 +74,12 @@ def parse_evt_id(text: str) -> tuple[UUID, int] | None:
         return UUID(name), int(part or 0)
     except ValueError:
         return None
+
+
+def _just_before(row: asyncpg.Record) -> Position:
+    if row["day"] is not None:
+        return row["day"], row["pos"] - 1
+    return (row["end_day"], row["end_pos"]) if row["end_day"] is not None else START
 
 
 class Reader:
@@ -92,6 +102,16 @@ class Reader:
         """Return, for every shard, the position just before its oldest row."""
         found = await self._positions("event.oldest")
         return {shard: (position[0], position[1] - 1) if position else START for shard, position in found.items()}
+
+    async def at(self, moment: datetime) -> dict[int, Position]:
+        """Return, for every shard, the position just before its first row received at or after a moment; the newest if none was.
+
+        The place is exact where no row waited longer than ten minutes between being received and being committed.
+        """
+        day = moment.astimezone(UTC).date()
+        async with self._database.acquire() as connection:
+            found = await connection.fetch(query("event.place_at"), day, moment, moment - SLACK)
+        return {row["shard"]: _just_before(row) for row in found}
 
     async def event(self, name: str, viewer: Viewer | None = None) -> Row | None:
         """Find one public event by its id; for a `viewer` only one that they may see."""
@@ -118,23 +138,20 @@ class Ring:
 
     start: Position
     end: Position
-    rows: deque[Row] = field(default_factory=deque)
+    rows: list[Row] = field(default_factory=list)
 
     def add(self, found: list[Row]) -> None:
-        """Append rows, letting the oldest go."""
+        """Append rows, letting the oldest go, many at a time."""
         self.rows.extend(found)
         self.end = found[-1].position
-        while len(self.rows) > ROWS_KEPT:
-            self.start = self.rows.popleft().position
+        if len(self.rows) > 2 * ROWS_KEPT:
+            self.start = self.rows[-ROWS_KEPT - 1].position
+            del self.rows[:-ROWS_KEPT]
 
     def after(self, position: Position, limit: int) -> list[Row]:
         """Return rows behind a position that is not before `start`."""
-        newer: list[Row] = []
-        for row in reversed(self.rows):
-            if row.position <= position:
-                break
-            newer.append(row)
-        return list(islice(reversed(newer), limit))
+        first = bisect_right(self.rows, position, key=_position)
+        return self.rows[first : first + limit]
 
 
 class Tail:
@@ -145,6 +162,7 @@ class Tail:
         self._reader = reader
         self._connect = connect
         self._rings: dict[int, Ring] = {}
+        self._ranges: dict[tuple[int, Position, int], list[Row]] = {}
         self._poke = asyncio.Event()
         self._moved = asyncio.Event()
         self._notify = False
@@ -167,8 +185,20 @@ class Tail:
         """Return public rows behind a position: from memory when they are there, else from the database."""
         ring = self._rings.get(shard)
         if ring is None or position < ring.start:
-            return await self._reader.after(shard, position, limit=limit)
+            return await self._older(shard, position, limit)
         return ring.after(position, limit)
+
+    async def _older(self, shard: int, position: Position, limit: int) -> list[Row]:
+        """Read from the database; a full range never changes, so it is kept for those who come the same way soon after."""
+        place = shard, position, limit
+        found = self._ranges.get(place)
+        if found is None:
+            found = await self._reader.after(shard, position, limit=limit)
+            if len(found) == limit:
+                self._ranges[place] = found
+                if len(self._ranges) > RANGES_KEPT:
+                    del self._ranges[next(iter(self._ranges))]
+        return found
 
     async def run(self) -> None:
         """Follow the journal until cancelled. Faults are logged and tried again."""

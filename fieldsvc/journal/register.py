@@ -44,7 +44,7 @@ STANDING = (
         ("nobody outside", "the operator"),
         (
             InUse("device", ("carrier", "site", "hash of a token"), "as long as the carrier has a phone", "enrolled_at"),
-            InUse("account", ("name", "e-mail", "site", "role"), "as long as they may sign in", "created_at"),
+            InUse("account", ("name", "e-mail, also for news of their endpoints", "site", "role"), "as long as they may sign in", "created_at"),
             InUse("session", ("hash of a token",), "a day after its end", "expires_at"),
             InUse("sign_in", ("hash of a link",), "a day after its end", "expires_at"),
             InUse("carrier_of_site", ("carrier", "qualifications"), "as long as the carrier works at the site"),
@@ -111,8 +111,8 @@ PLACES = frozenset(
 )
 """Tables about addresses, rounds and things: whoever lives or works there is not named in them."""
 MACHINERY = frozenset(
-    "cursor dead_letter desk endpoint endpoint_secret event_id idempotency lane lane_backlog migration parked pilot "
-    "report_cursor sealed shard store timer".split()
+    "cursor dead_letter desk dispatcher endpoint endpoint_secret event_id idempotency lane lane_backlog migration parked pilot "
+    "replay replay_cursor replay_event report_cursor sealed shard store stream_lane timer told".split()
 )
 """Tables with which the service works: ids, positions, sums, and parts that are sealed under other purposes."""
 IMPERSONAL = ("places", "operation")

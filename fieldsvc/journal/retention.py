@@ -224,8 +224,8 @@ async def ages(connection: asyncpg.Connection, now: datetime) -> list[Age]:
 async def apply(connection: asyncpg.Connection, now: datetime) -> dict[str, int]:
     """Let go of everything that is over its limit and under no hold; return how many partitions and rows of each table left."""
     today = now.astimezone(UTC).date()
-    await _announce(connection, _JOURNAL.tables[0].oldest(today))
-    held = {row["purpose"] for row in await connection.fetch(query("legal_hold.list"))}
+    await _announce(connection, first_day_kept(today + WARNED_BEFORE))
+    held = await _held(connection)
     gone: dict[str, int] = {}
     for purpose in purposes():
         if purpose.name in held:
@@ -236,6 +236,16 @@ async def apply(connection: asyncpg.Connection, now: datetime) -> dict[str, int]
                 gone[kept.table] = gone.get(kept.table, 0) + await _let_go(connection, kept, kept.oldest(today))
     await connection.execute(query("kept_proof.keys_over"))
     return {table: count for table, count in gone.items() if count}
+
+
+def first_day_kept(today: date) -> date:
+    """Return the first day of events that is kept today."""
+    return _JOURNAL.tables[0].oldest(today)
+
+
+async def events_held(connection: asyncpg.Connection) -> bool:
+    """Tell whether a legal hold keeps every event."""
+    return _JOURNAL.name in await _held(connection)
 
 
 async def _let_go(connection: asyncpg.Connection, kept: Kept, oldest: date) -> int:
@@ -266,10 +276,14 @@ async def _drop(connection: asyncpg.Connection, table: str, oldest: date, *, day
         return 0
 
 
-async def _announce(connection: asyncpg.Connection, oldest: date) -> None:
+async def _announce(connection: asyncpg.Connection, before: date) -> None:
     """Warn of endpoints that have not read what is dropped within a week."""
-    for row in await connection.fetch(query("retention.near_cursors"), oldest + WARNED_BEFORE):
+    for row in await connection.fetch(query("retention.near_cursors"), before):
         log.warning("retention.near_cursor", endpoint=row["endpoint"], day=row["day"].isoformat())
+
+
+async def _held(connection: asyncpg.Connection) -> set[str]:
+    return {row["purpose"] for row in await connection.fetch(query("legal_hold.list"))}
 
 
 async def _is_there(connection: asyncpg.Connection, table: str) -> bool:

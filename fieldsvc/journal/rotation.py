@@ -42,6 +42,7 @@ WRAPPED = (
         lambda row: f"person|{row['person']}|{row['key_id']}",
     ),
     Wrapped("endpoint_secret.sealed", "endpoints", "place", "", lambda row: f"endpoint|{row['endpoint']}"),
+    Wrapped("endpoint.sealed_headers", "headers", "endpoint", "", lambda row: f"endpoint headers|{row['endpoint']}"),
     Wrapped("quarantine.body", "quarantine", "id", UUID(int=0), lambda row: f"quarantine|{row['id']}"),
     Wrapped("media.sealed_key", "media", "sha256", b"", lambda row: f"media|{bytes(row['sha256']).hex()}"),
     Wrapped("report_month.key", "months", "month", date(1, 1, 1), lambda row: f"report|{row['month'].isoformat()}"),

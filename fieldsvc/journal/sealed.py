@@ -137,19 +137,19 @@ class Opener:
     """Reads sealed parts for those who may see them."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
-        self._database = database
-        self._vault = vault
+        self.database = database
+        self.vault = vault
 
     async def open_parts(self, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], dict[str, Any]]:
         """Open the sealed parts of events `(id, part)`: class -> data, or None where the key was destroyed."""
         opened: dict[tuple[UUID, int], dict[str, Any]] = {key: {} for key in keys}
-        async with self._database.acquire() as connection:
+        async with self.database.acquire() as connection:
             rows = await connection.fetch(query("sealed.of_events"), [key[0] for key in keys], [key[1] for key in keys])
         for row in rows:
             place = (row["event_id"], row["part"])
             opened[place][row["purpose"]] = None
             if row["wrapped"] is not None:
-                key = self._vault.unwrap(row["person"], row["key_id"], row["wrapped"])
+                key = self.vault.unwrap(row["person"], row["key_id"], row["wrapped"])
                 bound_to = sealed_place(row["event_id"], row["part"], row["purpose"])
                 opened[place][row["purpose"]] = key.open(row["nonce"], row["ciphertext"], bound_to=bound_to)
         return opened
@@ -157,10 +157,10 @@ class Opener:
     async def open_blobs(self, blobs: Sequence[bytes]) -> list[Any]:
         """Open blobs in order; None where the key was destroyed."""
         ids = [UUID(bytes=bytes(blob[:16])) for blob in blobs]
-        async with self._database.acquire() as connection:
+        async with self.database.acquire() as connection:
             rows = await connection.fetch(query("person_key.by_ids"), list(set(ids)))
         keys = {
-            row["key_id"]: self._vault.unwrap(row["person"], row["key_id"], row["wrapped"])
+            row["key_id"]: self.vault.unwrap(row["person"], row["key_id"], row["wrapped"])
             for row in rows
             if row["wrapped"] is not None
         }

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
+import asyncpg
 import orjson
 
 from fieldsvc.journal.sealed import Vault
@@ -46,12 +48,19 @@ class Stories:
             states = await connection.fetch(query("state.load"), [handler.name] * len(names), names)
         found = {}
         for row in states:
-            body = orjson.loads(row["body"]) if row["key_id"] is None else None
-            if body is None and row["wrapped"] is not None:
-                key = self._vault.unwrap(row["person"], row["key_id"], row["wrapped"])
-                body = key.open(row["nonce"], row["body"], bound_to=f"{handler.name}|{row['subject']}")
+            body = opened_state(row, self._vault)
             facts = corrections.applied([Fact(*fact) for fact in body["facts"]]) if body else []
             if facts:
                 said = handler.tell(facts, facts[-1], now).said
                 found[row["subject"]] = Story(row["subject"], accounts.get(row["subject"]), said, facts)
         return found
+
+
+def opened_state(row: asyncpg.Record, vault: Vault) -> dict[str, Any] | None:
+    """Open the body of a state, as `state.load` finds it; None where the key was destroyed."""
+    if row["key_id"] is None:
+        return cast(dict[str, Any], orjson.loads(row["body"]))
+    if row["wrapped"] is None:
+        return None
+    key = vault.unwrap(row["person"], row["key_id"], row["wrapped"])
+    return cast(dict[str, Any], key.open(row["nonce"], row["body"], bound_to=f"{row['handler']}|{row['subject']}"))

@@ -81,7 +81,7 @@ def checked_url(text: str, *, allow_loopback: bool) -> URL:
     try:
         url = URL(text)
         host, port = url.host, url.port
-    except ValueError as error:
+    except (ValueError, IndexError) as error:  # both are ways of saying that it cannot be parsed
         raise BadRequest("This is no URL.") from error
     if not host or url.scheme not in ("https", "http"):
         raise BadRequest("An endpoint is an https URL.")

@@ -2,12 +2,18 @@
 
 Pure: every moment is an argument. It opens on ten requests in five minutes of which 70 % failed, over at least three
 subjects and 70 % of those seen (a few subjects that fail alone are parked, and never open it); or on three refused
-connections in a row, which no content can cause. Five acknowledged probes in a row close it.
+connections in a row, which no content can cause; or on ten subjects that failed and nothing that succeeded between, however long
+that took: an endpoint with little to do can be down as well. Five acknowledged probes in a row close it. Beside it counts the
+`outage`: for how long nothing at all has succeeded.
 """
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from fieldsvc.publishing.outage import Outage
+
+Kept = tuple[datetime | None, datetime | None, int, datetime | None, datetime | None, datetime | None, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,10 @@ class Breaker:
     probe_at: datetime | None = None
     step: int = 0
     held_until: datetime | None = None
+    outage: Outage = field(default_factory=Outage)
     changed: bool = False
     _window: deque[tuple[datetime, str, bool]] = field(default_factory=deque)
+    _failing: set[str] = field(default_factory=set)  # since the last success
     _unreachable: int = 0
     _successes: int = 0
 
@@ -49,6 +57,11 @@ class Breaker:
     def is_closed(self) -> bool:
         """Whether requests flow."""
         return self.opened_at is None
+
+    @property
+    def kept(self) -> Kept:
+        """Return what is kept with the lane: opened_at, probe_at, step, held_until, failing_since, last_failed_at, warned."""
+        return self.opened_at, self.probe_at, self.step, self.held_until, *self.outage.kept
 
     def may_send(self, now: datetime) -> bool:
         """Tell whether anything may be sent: all of it when closed, one probe when open."""
@@ -61,13 +74,16 @@ class Breaker:
         return max((moment for moment in (self.held_until, self.probe_at) if moment is not None), default=None)
 
     def hold(self, until: datetime) -> None:
-        """Send nothing before a moment."""
-        self.held_until, self.changed = until, True
+        """Send nothing before a moment; a shorter wait than the one that stands changes nothing."""
+        if self.held_until is None or until > self.held_until:
+            self.held_until, self.changed = until, True
 
     def succeeded(self, subject: str, now: datetime) -> timedelta | None:
         """Note a success; when it closes the breaker, return for how long it was open."""
         self._note(subject, now, failed=False)
+        self.changed = self.outage.succeeded() or self.changed
         self._unreachable = 0
+        self._failing.clear()
         if self.opened_at is None:
             return None
         self._successes += 1
@@ -83,7 +99,10 @@ class Breaker:
     def failed(self, subject: str, now: datetime, *, unreachable: bool) -> None:
         """Note a failure; it may open the breaker, or keep it open for longer."""
         self._note(subject, now, failed=True)
+        self.changed = self.outage.failed(now) or self.changed
         self._unreachable = self._unreachable + 1 if unreachable else 0
+        if len(self._failing) < self.limits.requests:
+            self._failing.add(subject)
         if self.opened_at is not None:
             if self.probe_at is None or now >= self.probe_at:
                 self.step += 1
@@ -104,6 +123,8 @@ class Breaker:
             self._window.popleft()
 
     def _fails_as_a_whole(self) -> bool:
+        if len(self._failing) >= self.limits.requests:
+            return True
         if len(self._window) < self.limits.requests:
             return False
         latest = {subject: failed for _at, subject, failed in self._window}

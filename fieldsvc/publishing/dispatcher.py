@@ -7,11 +7,12 @@ could not renew stops sending before it does, and whatever it still tries to sav
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from cryptography.exceptions import InvalidTag
@@ -19,35 +20,43 @@ from cryptography.exceptions import InvalidTag
 from fieldsvc.journal.reader import Tail
 from fieldsvc.journal.sealed import Opener, Vault
 from fieldsvc.logs import get_logger
+from fieldsvc.metrics import Metrics
 from fieldsvc.publishing import breaker as breakers
+from fieldsvc.publishing.attempt_log import AttemptLog
 from fieldsvc.publishing.breaker import Breaker
-from fieldsvc.publishing.keys import open_keys
-from fieldsvc.publishing.lane import Lane, LaneLimits, Tools
+from fieldsvc.publishing.formats.telling import Origin
+from fieldsvc.publishing.keys import open_headers, open_keys
+from fieldsvc.publishing.lane import Access, Lane
+from fieldsvc.publishing.outage import Outage
 from fieldsvc.publishing.rendering import Renderer
+from fieldsvc.publishing.tools import LaneLimits, Tell, Tools, tell_nobody
 from fieldsvc.publishing.webhooks import Sender
 from fieldsvc.settings import Settings
 from fieldsvc.store import attempts, endpoints, lanes
-from fieldsvc.store.attempts import Attempt
 from fieldsvc.store.database import Database
 from fieldsvc.store.endpoints import Config
 from fieldsvc.store.lanes import STORE_FAULTS, Lease
 
 log = get_logger()
-ATTEMPTS_KEPT_BACK = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How often the dispatcher does what, in seconds."""
 
-    lease_s: float = 10.0
+    lease_s: float = 8.0
     margin_s: float = 2.0
     renew_s: float = 2.0
     look_s: float = 0.5
     save_s: float = 0.1
+    log_s: float = 0.2
     upkeep_s: float = 3600.0
     grace_s: float = 3.0
+    unreadable_s: float = 60.0
     claim_at_once: int = 100
+    give_at_once: int = 20
+    sockets: int = 500
+    sockets_per_host: int = 100
     lane: LaneLimits = field(default_factory=LaneLimits)
 
 
@@ -61,30 +70,35 @@ class Dispatcher:
         *,
         vault: Vault,
         settings: Settings,
+        tell: Tell = tell_nobody,
         sender: Sender | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """`tail` must be running elsewhere; `sender` and `pace` are for tests."""
+        """`tail` must be running elsewhere; `tell` makes operational events; `sender` and `pace` are for tests."""
         self.owner: UUID = uuid4()
         self._database = database
         self._tail = tail
         self._vault = vault
         self._pace = pace or Pace()
-        self._breaker_limits = breakers.Limits.for_schedule(settings.retry_schedule)
+        self._save_soon = asyncio.Event()
+        self._log = AttemptLog(database)
         self._sender = sender or Sender(allow_loopback=settings.allow_loopback_endpoints)
         self._tools = Tools(
             database=database,
             tail=tail,
-            renderer=Renderer(Opener(database, vault)),
+            renderer=Renderer(Opener(database, vault), Origin.of(settings)),
             sender=self._sender,
             schedule=settings.retry_schedule,
             save=self._save,
-            note=self._note,
+            save_soon=self._save_soon.set,
+            note=self._log.note,
+            tell=tell,
             limits=self._pace.lane,
         )
         self._lanes: dict[str, Lane] = {}
+        self._share: int | None = None  # of the lanes; not known yet
         self._jobs: dict[str, asyncio.Task[None]] = {}
-        self._attempts: list[Attempt] = []
+        self._unreadable = 0
         self._saving = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -95,6 +109,11 @@ class Dispatcher:
     def owned(self) -> frozenset[str]:
         """The endpoints whose lanes this dispatcher holds."""
         return frozenset(self._lanes)
+
+    def show(self, metrics: Metrics) -> None:
+        """Show how often an endpoint could not be sent to because its keys or headers cannot be opened."""
+        about = "Times a lane was given back because its endpoint's keys or headers cannot be opened."
+        metrics.watch("fieldsvc_endpoint_keys_unreadable", about, lambda: self._unreadable)
 
     async def run(self) -> None:
         """Dispatch until `stop`. Cancelled, it drops everything where it stands, as a crash would."""
@@ -116,7 +135,8 @@ class Dispatcher:
         return [
             self._every(every.look_s, self._look_around),
             self._every(every.renew_s, self._renew),
-            self._every(every.save_s, self._save),
+            self._every(every.save_s, self._save, soon=self._save_soon),
+            self._every(every.log_s, self._log.write),
             self._every(every.upkeep_s, self._keep_up),
             self._listen(),
         ]
@@ -126,13 +146,20 @@ class Dispatcher:
         self._stopping.set()
         await self._stopped.wait()
 
-    async def _every(self, period_s: float, act: Callable[[], Awaitable[None]]) -> None:
+    async def _every(
+        self, period_s: float, act: Callable[[], Awaitable[None]], *, soon: asyncio.Event | None = None
+    ) -> None:
+        """Do something every so often, and at once when asked to."""
+        wanted = soon or asyncio.Event()
         while True:
+            wanted.clear()
             try:
                 await act()
             except STORE_FAULTS as error:
                 log.warning("dispatcher.store_fault", error=type(error).__name__)
-            await asyncio.sleep(period_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period_s):
+                    await wanted.wait()
 
     async def _listen(self) -> None:
         version = self._tail.version
@@ -149,41 +176,60 @@ class Dispatcher:
         changed = [name for name, lane in self._lanes.items() if name not in ended and _differs(lane, known.get(name))]
         if ended or changed:
             await self._let_go(ended + changed)
+        if self._share is None:
+            self._share = await lanes.share(self._database, self.owner, seen_s=self._pace.lease_s)
+        spare = len(self._lanes) - self._share
+        if spare > 0:
+            await self._let_go(list(self._lanes)[-min(spare, self._pace.give_at_once) :])
+        elif spare < 0:
+            await self._claim(min(-spare, self._pace.claim_at_once))
+        self._share_sockets()
+
+    async def _claim(self, most: int) -> None:
         started = time.monotonic()
-        claimed = await lanes.claim(
-            self._database, self.owner, lease_s=self._pace.lease_s, most=self._pace.claim_at_once
-        )
+        claimed = await lanes.claim(self._database, self.owner, lease_s=self._pace.lease_s, most=most)
         if claimed:
             fresh = await endpoints.configs(self._database, [lease.endpoint for lease in claimed])
             for lease in claimed:
                 await self._begin(lease, fresh.get(lease.endpoint), started=started)
 
+    def _share_sockets(self) -> None:
+        """Give every lane the same right to sockets, those of one host together no more than one host may have."""
+        hosts = Counter(_host(lane) for lane in self._lanes.values())
+        for lane in self._lanes.values():
+            of_host = self._pace.sockets_per_host // hosts[_host(lane)]
+            lane.share = max(1, min(self._pace.sockets // len(self._lanes), of_host))
+
     async def _begin(self, lease: Lease, config: Config | None, *, started: float) -> None:
         if config is None:
             return
+        self._drop([config.id])  # ours until just now, under an epoch that is over
         try:
             keys = await open_keys(self._database, self._vault, config.id)
+            headers = open_headers(self._vault, config.id, config.sealed_headers)
         except InvalidTag:
             log.error("endpoint.key_unreadable", endpoint=config.id)  # noqa: TRY400 - the trace says nothing more
+            self._unreadable += 1
+            await lanes.release(self._database, self.owner, {config.id: lease.epoch}, after_s=self._pace.unreadable_s)
             return
-        self._drop([config.id])  # ours until just now, under an epoch that is over
-        breaker = Breaker(self._breaker_limits, lease.opened_at, lease.probe_at, lease.step, lease.held_until)
-        lane = Lane(config, keys, epoch=lease.epoch, breaker=breaker, tools=self._tools)
+        limits = breakers.Limits.for_schedule(tuple(config.schedule or self._tools.schedule))
+        outage = Outage(lease.failing_since, lease.last_failed_at, lease.warned)
+        breaker = Breaker(limits, lease.opened_at, lease.probe_at, lease.step, lease.held_until, outage=outage)
+        lane = Lane(config, Access(keys, headers), epoch=lease.epoch, breaker=breaker, tools=self._tools)
         lane.lease_ends = started + self._pace.lease_s - self._pace.margin_s
         self._lanes[config.id] = lane
         self._jobs[config.id] = asyncio.create_task(lane.run())
         log.info("lane.claimed", endpoint=config.id)
 
     async def _renew(self) -> None:
-        if not self._lanes:
-            return
         started = time.monotonic()
         epochs = {name: lane.epoch for name, lane in self._lanes.items()}
-        kept = await lanes.renew(self._database, self.owner, epochs, lease_s=self._pace.lease_s)
+        kept = await lanes.renew(self._database, self.owner, epochs, lease_s=self._pace.lease_s) if epochs else set()
         for name in epochs:
             if name in kept and name in self._lanes:
                 self._lanes[name].lease_ends = started + self._pace.lease_s - self._pace.margin_s
         self._drop([name for name in epochs if name not in kept])
+        self._share = await lanes.share(self._database, self.owner, seen_s=self._pace.lease_s)
 
     async def _save(self) -> None:
         """Save everything that lanes have done until now. What failed to be saved goes first, as it was."""
@@ -192,9 +238,6 @@ class Dispatcher:
             await self._save_lanes()
             if left_over:
                 await self._save_lanes()
-            if self._attempts:
-                written, self._attempts = self._attempts, []
-                await attempts.add(self._database, written)
 
     async def _save_lanes(self) -> None:
         unsaved = [(name, lane, changes) for name, lane in self._lanes.items() if (changes := lane.collect())]
@@ -232,21 +275,19 @@ class Dispatcher:
         try:
             await self._let_go(list(self._lanes))
             await self._save()
+            await self._log.write()
+            await lanes.leave(self._database, self.owner)
         except STORE_FAULTS as error:
             log.warning("dispatcher.store_fault", error=type(error).__name__)
 
     async def _keep_up(self) -> None:
         await attempts.keep_days(self._database, datetime.now(UTC).date())
 
-    def _note(self, attempt: Attempt) -> None:
-        say = log.info if attempt.error or (attempt.status or 0) >= HTTPStatus.MULTIPLE_CHOICES else log.debug
-        say(
-            "webhook.attempted",
-            endpoint=attempt.endpoint, evt_id=attempt.event_id, attempt=attempt.n,
-            status=attempt.status, ms=attempt.ms, error=attempt.error,
-        )  # fmt: skip
-        if len(self._attempts) < ATTEMPTS_KEPT_BACK:
-            self._attempts.append(attempt)
+
+def _host(lane: Lane) -> tuple[str, int | None]:
+    """Name the host of a lane, however its URL spells it."""
+    url = urlsplit(lane.config.url)
+    return (url.hostname or "").rstrip("."), url.port or {"https": 443, "http": 80}.get(url.scheme)
 
 
 def _differs(lane: Lane, now: Config | None) -> bool:

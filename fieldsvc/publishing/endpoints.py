@@ -1,33 +1,55 @@
 """What subscribers do with their endpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-
-import orjson
+from typing import Any
 
 from fieldsvc.errors import Conflict, NotFound
 from fieldsvc.ids import uuid7
 from fieldsvc.journal.reader import Position, Reader
-from fieldsvc.journal.sealed import Vault
+from fieldsvc.journal.sealed import Opener, Vault
 from fieldsvc.logs import get_logger
 from fieldsvc.publishing.addresses import checked_url
 from fieldsvc.publishing.feed import Feed
-from fieldsvc.publishing.filters import checked
-from fieldsvc.publishing.keys import open_keys, seal_key
+from fieldsvc.publishing.formats.telling import Origin
+from fieldsvc.publishing.keys import open_headers, open_keys, seal_headers, seal_key
+from fieldsvc.publishing.options import BadOption, applied, has_bearer, headers_after, names_of, same_host
+from fieldsvc.publishing.rendering import Renderer
+from fieldsvc.publishing.resuming import Resumed, Resuming
 from fieldsvc.publishing.signing import new_secret
+from fieldsvc.publishing.standing import Standing, Standings
+from fieldsvc.publishing.trial import trial
 from fieldsvc.publishing.webhooks import Sender
 from fieldsvc.settings import Settings
 from fieldsvc.store import attempts, endpoints
-from fieldsvc.store.attempts import Attempt
+from fieldsvc.store.attempts import Attempt, Logged, Search
 from fieldsvc.store.database import Database, Seen
-from fieldsvc.store.endpoints import Endpoint, Health
+from fieldsvc.store.endpoints import Endpoint, GivenUp, Health, ParkedSubject
 from fieldsvc.store.viewer import SUBSCRIBER, Viewer
-from handlers.base import evt_id, wire_type
-from handlers.fields import format_time
 
 log = get_logger()
 MOST_ENDPOINTS = 100
 OVERLAP_S = 86_400.0
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is told of the headers of an endpoint: their names, and whether there is a bearer."""
+
+    headers: Sequence[str]
+    bearer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an endpoint is doing, and its keys: when each was made, and until when it signs."""
+
+    health: Health
+    standing: Standing
+    keys: Sequence[tuple[datetime, datetime | None]]
+    last_success_at: datetime | None
 
 
 class Endpoints:
@@ -39,24 +61,37 @@ class Endpoints:
         self._vault = vault
         self._feed = feed
         self._allow_loopback = settings.allow_loopback_endpoints
+        self._standings = Standings(database, reader, Renderer(Opener(database, vault)))
+        self._origin = Origin.of(settings)
 
     async def create(
-        self, account: str, url: str, *, types: Sequence[str], start: str | None, thin: bool
+        self,
+        account: str,
+        url: str,
+        *,
+        types: Sequence[str] = (),
+        start: str | None = None,
+        thin: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> tuple[Endpoint, str]:
         """Make an endpoint and return it with its signing key, which is not shown again.
 
-        It starts at its creation, at the oldest kept event (`start` = "oldest"), or behind a cursor of the feed.
-        BadRequest for a URL, filter or cursor that cannot be used; Conflict beyond 100 endpoints.
+        It starts at its creation, at the oldest kept event (`start` = "oldest"), or behind a cursor of the feed. `options` are
+        members of `Options`, `headers` and `bearer`. BadRequest for what cannot be used; Conflict beyond 100 endpoints.
         """
         self._check_url(url)
-        wanted = checked(types)
+        now = datetime.now(UTC)
+        blank = Endpoint(
+            f"ep_{uuid7().hex}", account, url, [], thin=False, state="active", reason=None, version=1, created_at=now
+        )
+        endpoint = self._with(blank, {"types": types, "thin": thin, **(options or {})})
         positions = await self._start(start)
-        if len(await endpoints.page(self._seen(account), account, after="", limit=MOST_ENDPOINTS)) == MOST_ENDPOINTS:
-            raise Conflict("An account has at most 100 endpoints.")
         secret = new_secret()
-        endpoint = Endpoint(f"ep_{uuid7().hex}", account, url, wanted, thin, "active", None, 1, datetime.now(UTC))
         sealed = seal_key(self._vault, endpoint.id, secret)
-        await endpoints.create(self._database, endpoint, sealed_secret=sealed, start=positions)
+        if not await endpoints.create(
+            self._database, endpoint, sealed_secret=sealed, start=positions, most=MOST_ENDPOINTS
+        ):
+            raise Conflict("An account has at most 100 endpoints.")
         log.info("endpoint.created", endpoint=endpoint.id, account=account)
         return endpoint, secret
 
@@ -71,21 +106,47 @@ class Endpoints:
             raise NotFound
         return found
 
-    async def health(self, endpoint: Endpoint) -> Health:
-        """Tell how an endpoint is doing."""
-        return await endpoints.health(self._seen(endpoint.account), endpoint.id)
+    def shown(self, endpoint: Endpoint) -> Shown:
+        """Tell of the headers of an endpoint what may be told."""
+        headers = open_headers(self._vault, endpoint.id, endpoint.sealed_headers)
+        return Shown(names_of(headers), has_bearer(headers))
 
-    async def change(
-        self, account: str, endpoint_id: str, *, url: str | None, types: Sequence[str] | None, thin: bool | None
-    ) -> Endpoint:
-        """Change what is given."""
-        if url is not None:
-            self._check_url(url)
-        wanted = None if types is None else checked(types)
-        found = await endpoints.change(self._database, account, endpoint_id, url=url, types=wanted, thin=thin)
-        if found is None:
+    async def status(self, endpoint: Endpoint) -> Status:
+        """Tell how an endpoint is doing."""
+        seen = self._seen(endpoint.account)
+        config = (await endpoints.configs(self._database, [endpoint.id])).get(endpoint.id)
+        if config is None:
             raise NotFound
-        return found
+        return Status(
+            await endpoints.health(seen, endpoint.id),
+            await self._standings.of(config),
+            await endpoints.keys(self._database, endpoint.id),
+            await attempts.last_success(seen, endpoint.id),
+        )
+
+    async def parked(self, account: str, endpoint_id: str, *, after: str, limit: int) -> list[ParkedSubject]:
+        """List the subjects that wait alone, by name."""
+        endpoint = await self.read(account, endpoint_id)
+        return await endpoints.parked_page(self._seen(account), endpoint.id, after=after, limit=limit)
+
+    async def given_up(
+        self, account: str, endpoint_id: str, *, before: tuple[datetime, str], limit: int
+    ) -> list[GivenUp]:
+        """List the dead letters, newest first."""
+        endpoint = await self.read(account, endpoint_id)
+        return await endpoints.given_up_page(self._seen(account), endpoint.id, before=before, limit=limit)
+
+    async def change(self, account: str, endpoint_id: str, asked: Mapping[str, Any]) -> Endpoint:
+        """Change what is given: `url`, `types`, `thin`, members of `Options`, `headers`, `bearer`; None is the default.
+
+        Its lane goes on with it within a second, from where it stands. At another host the headers and the bearer are dropped, unless
+        they are given anew. BadRequest for what cannot be used.
+        """
+        for _ in range(TRIES):
+            changed = await endpoints.change(self._database, self._with(await self.read(account, endpoint_id), asked))
+            if changed is not None:
+                return changed
+        raise Conflict("Others are changing this endpoint.")
 
     async def pause(self, account: str, endpoint_id: str) -> Endpoint:
         """Stop sending; the cursor stands, and nothing is lost."""
@@ -93,11 +154,12 @@ class Endpoints:
         await endpoints.stop(self._database, endpoint.id, state="paused", reason="paused by the subscriber")
         return await self.read(account, endpoint_id)
 
-    async def resume(self, account: str, endpoint_id: str) -> Endpoint:
-        """Go on where it stopped, at once."""
+    async def resume(self, account: str, endpoint_id: str, *, skip: bool = False) -> tuple[Endpoint, Resumed]:
+        """Go on where it stopped, at once; with `skip` from now on (Conflict for one that is not stopped)."""
         endpoint = await self.read(account, endpoint_id)
-        await endpoints.resume(self._database, endpoint.id)
-        return await self.read(account, endpoint_id)
+        resuming = Resuming(self._database, self._reader, self._feed)
+        resumed = await (resuming.skip_to_now(endpoint.id) if skip else resuming.go_on(endpoint.id))
+        return await self.read(account, endpoint_id), resumed
 
     async def remove(self, account: str, endpoint_id: str) -> None:
         """Delete an endpoint and what waits for it."""
@@ -113,22 +175,48 @@ class Endpoints:
         return secret
 
     async def test(self, account: str, endpoint_id: str) -> Attempt:
-        """Send a signed test event now, beside the order of the real ones, and tell how it went."""
+        """Send a signed test event now, as the real ones are sent but beside their order, and tell how it went."""
         endpoint = await self.read(account, endpoint_id)
-        name, body = _test_event(endpoint)
+        probe = trial(endpoint, self._origin, now=datetime.now(UTC))
         keys = [key for key, _until in await open_keys(self._database, self._vault, endpoint.id)]
+        headers = {**open_headers(self._vault, endpoint.id, endpoint.sealed_headers), "Fieldsvc-Test": "1"}
         async with Sender(allow_loopback=self._allow_loopback) as sender:
-            outcome = await sender.send(endpoint.url, name, body=body, keys=keys)
-        attempt = Attempt(endpoint.id, name, 0, outcome.at, outcome.status, outcome.ms, outcome.error, outcome.body)
+            outcome = await sender.send(
+                endpoint.url, probe.name, body=probe.body, keys=keys, media_type=probe.media_type, headers=headers
+            )
+        attempt = Attempt(
+            endpoint.id,
+            probe.name,
+            0,
+            outcome.at,
+            outcome.status,
+            outcome.ms,
+            outcome.error,
+            outcome.body,
+            probe.subject,
+        )
         await attempts.add(self._database, [attempt])
         return attempt
 
-    async def attempts(
-        self, account: str, endpoint_id: str, *, before: tuple[datetime, str, int], event_id: str | None, limit: int
-    ) -> list[Attempt]:
+    async def attempts(self, account: str, endpoint_id: str, search: Search, *, limit: int) -> list[Logged]:
         """List attempts, newest first."""
         endpoint = await self.read(account, endpoint_id)
-        return await attempts.page(self._seen(account), endpoint.id, before=before, event_id=event_id, limit=limit)
+        return await attempts.page(self._seen(account), endpoint.id, search, limit=limit)
+
+    def _with(self, endpoint: Endpoint, asked: Mapping[str, Any]) -> Endpoint:
+        """Return an endpoint with what was asked for."""
+        made = applied(endpoint, asked)
+        if "url" in asked:
+            if asked["url"] is None:
+                raise BadOption("url", "An endpoint has a URL.")
+            self._check_url(asked["url"])
+            made = replace(made, url=asked["url"])
+        moved = not same_host(endpoint.url, made.url)
+        if moved or asked.keys() & {"headers", "bearer"}:
+            now = {} if moved else open_headers(self._vault, endpoint.id, endpoint.sealed_headers)
+            sealed = seal_headers(self._vault, endpoint.id, headers_after(now, asked))
+            made = replace(made, sealed_headers=sealed)
+        return made
 
     def _seen(self, account: str) -> Seen:
         return self._database.seen_by(Viewer(SUBSCRIBER, account))
@@ -140,14 +228,3 @@ class Endpoints:
         if start is None:
             return await self._reader.ends()
         return dict(await self._feed.resolve("" if start == "oldest" else start))
-
-
-def _test_event(endpoint: Endpoint) -> tuple[str, bytes]:
-    name, now = evt_id(uuid7(), 0), format_time(datetime.now(UTC))
-    subject = f"endpoint/{endpoint.id}"
-    event = {
-        "specversion": "1.0", "id": name, "source": "/fieldsvc/server", "type": wire_type("endpoint.tested"),
-        "subject": subject, "time": now, "timestamp": now, "recordedtime": now, "partitionkey": subject,
-        "sequence": f"{0:020d}", "data": {"endpoint": endpoint.id},
-    }  # fmt: skip
-    return name, orjson.dumps(event)

@@ -13,36 +13,8 @@ from enum import Enum, auto
 from heapq import heappop, heappush
 
 from fieldsvc.journal.reader import Position
+from fieldsvc.publishing.entries import Entry, Parked, subject_of
 from fieldsvc.store.lanes import Changes, DeadLetter, ParkedRow
-
-
-@dataclass(slots=True)
-class Entry:
-    """One event on its way to the endpoint."""
-
-    shard: int
-    position: Position
-    subject: str
-    evt_id: str
-    body: bytes
-    done: bool = False
-    rendered_at: float = 0.0  # of the monotonic clock
-
-
-@dataclass(slots=True)
-class Parked:
-    """A subject that waits alone. `entry` is its head when loaded, `loaded` what follows, `behind` at least how many do."""
-
-    shard: int
-    head: Position
-    attempts: int
-    next_at: datetime
-    reason: str
-    since: datetime
-    behind: int = 0
-    entry: Entry | None = None
-    loaded: deque[Entry] = field(default_factory=deque)
-    deferred: int = 0
 
 
 class After(Enum):
@@ -65,16 +37,23 @@ class Progress:
     """The state of one endpoint; a subject is busy while its head is being sent."""
 
     def __init__(
-        self, cursors: Mapping[int, Position], parked: Iterable[ParkedRow], *, span: int = 1000, waiting: int = 128
+        self,
+        cursors: Mapping[int, Position],
+        parked: Iterable[ParkedRow],
+        *,
+        span: int = 1000,
+        waiting: int = 128,
+        most_parked: int = 10_000,
     ) -> None:
-        """Start from what was saved; `span` and `waiting` bound what is unsaved and what is queued."""
+        """Start from what was saved; bounded is what is unsaved (`span`), queued (`waiting`) and parked."""
         self.shards = {shard: _Shard(at, at, at) for shard, at in cursors.items()}
         self.parked: dict[str, Parked] = {}
-        self._limits = span, waiting
+        self._limits = span, waiting, most_parked
         self._queues: dict[str, deque[Entry]] = {}
         self._ready: deque[str] = deque()
         self._due: list[tuple[datetime, str]] = []
         self._busy: set[str] = set()
+        self._out: set[str] = set()  # parked and busy: what is acknowledged of them will be unsaved, too
         self._probes: dict[str, int] = {}
         self._waiting = self._span = self._passed = 0
         self._touched: dict[str, Position] = {}
@@ -82,16 +61,35 @@ class Progress:
         self._dead: list[DeadLetter] = []
         self._urgent = False
         for row in parked:
-            state = Parked(row.shard, row.head, row.attempts, row.next_at, row.reason, row.since, row.behind)
-            self.parked[row.subject] = state
+            self.parked[row.subject] = Parked.of(row)
             heappush(self._due, (row.next_at, row.subject))
 
     # what arrives
 
     def room(self) -> int:
-        """Return how many more events may be taken in."""
-        span, waiting = self._limits
-        return min(span - self._span, waiting - self._waiting)
+        """Return how many more events may be taken in; a tenth of the span is kept for what is parked."""
+        span, waiting, most_parked = self._limits
+        spared = max(1, span // 10) if self.parked else 0
+        return min(self._left() - spared, waiting - self._waiting) if len(self.parked) < most_parked else 0
+
+    def fold(self) -> None:
+        """Put events that were parked alone in mode `parallel` behind each other, for an endpoint that wants order again."""
+        alone = [(parked.head, key) for key, parked in self.parked.items() if subject_of(key) != key]
+        for head, key in sorted(alone):
+            subject, parked = subject_of(key), self.parked[key]
+            if subject in self.parked and self.parked[subject].head > head:
+                continue
+            del self.parked[key]
+            self._touch(key, head)
+            if head > self.shards[parked.shard].low:
+                continue  # what is before it may be unacknowledged; they are read again together
+            first = self.parked.setdefault(subject, parked)
+            if first is not parked:
+                first.behind += 1
+                self._deferred.append((subject, parked.shard, head))
+                continue
+            self._touch(subject, head)
+            heappush(self._due, (parked.next_at, subject))
 
     def pass_over(self, shard: int, position: Position) -> None:
         """Note an event that is not for this endpoint."""
@@ -101,20 +99,48 @@ class Progress:
         """Queue an event, or defer it if its subject is parked."""
         track, parked = self.shards[entry.shard], self.parked.get(entry.subject)
         if parked is not None:
-            self._move(track, entry.position)
             if entry.position > parked.head:  # what is not behind the head was acknowledged before it
                 self._defer(parked, entry)
+            if track.entries:  # the cursor stays before it, and a crash reads it again
+                entry.done, entry.body = True, b""
+                track.entries.append(entry)
+                self._span += 1
+            self._move(track, entry.position)
             return
+        self.track(entry)
+        self._queue(entry)
+
+    def track(self, entry: Entry) -> None:
+        """Take an event in that is sent in a batch, or `enqueued` later; its shard's cursor waits for it."""
+        track = self.shards[entry.shard]
         track.entries.append(entry)
         track.read = entry.position
         self._waiting += 1
         self._span += 1
-        queue = self._queues.setdefault(entry.subject, deque())
-        queue.append(entry)
-        if len(queue) == 1 and entry.subject not in self._busy:
-            self._ready.append(entry.subject)
+
+    def enqueue(self, entry: Entry) -> None:
+        """Queue an event that was tracked to be sent alone, or defer it if its subject is parked."""
+        parked = self.parked.get(entry.subject)
+        if parked is None:
+            self._queue(entry)
+            return
+        entry.done = True
+        self._waiting -= 1
+        if entry.position > parked.head:
+            self._defer(parked, entry)
+        self._settle(self.shards[entry.shard])
 
     # what may be sent
+
+    @property
+    def waiting(self) -> int:
+        """How many events were taken in and are neither acknowledged nor parked."""
+        return self._waiting
+
+    @property
+    def unsaved(self) -> int:
+        """How many acknowledged events the saved cursors do not cover."""
+        return self._passed
 
     @property
     def has_ready(self) -> bool:
@@ -123,11 +149,12 @@ class Progress:
 
     def take(self, now: datetime, *, parked_too: bool) -> str | None:
         """Make a subject busy whose head may be sent now, parked ones that are due first; None if there is none."""
-        while parked_too and self._due and self._due[0][0] <= now:
+        while parked_too and self._due and self._due[0][0] <= now and self._left() > 0:
             at, subject = heappop(self._due)
             parked = self.parked.get(subject)
             if parked is not None and parked.next_at == at and subject not in self._busy:
                 self._busy.add(subject)
+                self._out.add(subject)
                 return subject
         while self._ready:
             subject = self._ready.popleft()
@@ -139,13 +166,15 @@ class Progress:
     def take_probe(self) -> str | None:
         """Make a subject busy to ask with its head whether the endpoint is back: one that was asked least, oldest first."""
         ready = list(dict.fromkeys(subject for subject in self._ready if self._is_ready(subject)))
-        resting = (subject for subject in self.parked if subject not in self._busy)
+        resting = (subject for subject in self.parked if subject not in self._busy and self._left() > 0)
         chosen = min((*ready, *resting), key=lambda subject: self._probes.get(subject, 0), default=None)
         if chosen is not None:
             self._probes[chosen] = self._probes.get(chosen, 0) + 1
             self._busy.add(chosen)
             if chosen in ready:
                 self._ready.remove(chosen)
+            else:
+                self._out.add(chosen)
         return chosen
 
     def next_due(self) -> datetime | None:
@@ -157,11 +186,38 @@ class Progress:
         parked = self.parked.get(subject)
         return parked.entry if parked is not None else self._queues[subject][0]
 
+    def is_alone(self, subject: str) -> bool:
+        """Whether events of a subject wait to be sent one by one, or behind a parked one."""
+        return subject in self._queues or subject in self.parked
+
     # what became of it
+
+    def begin(self, batch: Sequence[Entry]) -> None:
+        """Make the subjects of a batch busy."""
+        self._busy.update(entry.subject for entry in batch)
+
+    def batch_acknowledged(self, batch: Sequence[Entry]) -> None:
+        """Note that every event of a batch, of one shard, is through."""
+        for entry in batch:
+            entry.done = True
+        self._busy.difference_update(entry.subject for entry in batch)
+        self._waiting -= len(batch)
+        self._settle(self.shards[batch[0].shard])
+
+    def put_back_batch(self, batch: Sequence[Entry]) -> None:
+        """Leave a batch as it was."""
+        self._busy.difference_update(entry.subject for entry in batch)
+
+    def batch_failed(self, batch: Sequence[Entry]) -> None:
+        """Send the events of a batch one by one."""
+        self.put_back_batch(batch)
+        for entry in batch:
+            self.enqueue(entry)
 
     def put_back(self, subject: str) -> None:
         """Leave the head as it was: nothing can be said about it."""
         self._busy.discard(subject)
+        self._out.discard(subject)
         if parked := self.parked.get(subject):
             heappush(self._due, (parked.next_at, subject))
         elif subject in self._queues:
@@ -189,7 +245,7 @@ class Progress:
         entry = self._queues[subject][0] if parked is None else None
         shard, head = (entry.shard, entry.position) if entry else (parked.shard, parked.head) if parked else (0, None)
         if head is not None:
-            self._dead.append(DeadLetter(event_id, subject, shard, head, reason, attempts))
+            self._dead.append(DeadLetter(event_id, subject_of(subject), shard, head, reason, attempts))
             self._urgent = True
 
     def park(
@@ -201,10 +257,13 @@ class Progress:
             parked = self._park_queue(subject, now)
         parked.attempts, parked.next_at, parked.reason = attempts, next_at, reason
         self._touch(subject, parked.head)
-        if not busy:
+        if busy:
+            self._out.add(subject)
+        else:
             parked.entry = None
             parked.loaded.clear()
             self._busy.discard(subject)
+            self._out.discard(subject)
             heappush(self._due, (next_at, subject))
 
     def is_busy(self, subject: str) -> bool:
@@ -213,7 +272,7 @@ class Progress:
 
     def hog(self) -> str | None:
         """Return the subject that holds more than half of a full queue, if there is one."""
-        if self._waiting < self._limits[1]:
+        if self._waiting < self._limits[1] or not self._queues:
             return None
         subject = max(self._queues, key=lambda name: len(self._queues[name]))
         return subject if 2 * len(self._queues[subject]) > self._waiting else None
@@ -234,7 +293,8 @@ class Progress:
         """Let the schedules of all parked subjects have stood still for some time."""
         self._probes.clear()
         for subject, parked in self.parked.items():
-            parked.next_at += by
+            if parked.attempts:  # a head that has not failed has no schedule: a probe that went through brought it up
+                parked.next_at += by
             self._touch(subject, parked.head)
         self._due = sorted((parked.next_at, subject) for subject, parked in self.parked.items())
 
@@ -248,7 +308,7 @@ class Progress:
         changes = Changes(endpoint, epoch, moved, backlog=self._deferred, dead=self._dead, passed=self._passed)
         for subject, place in self._touched.items():
             if parked := self.parked.get(subject):
-                changes.parked.append(_row(subject, parked))
+                changes.parked.append(parked.row(subject))
             else:
                 changes.freed.append((subject, place))
         for shard, place in moved.items():
@@ -260,6 +320,16 @@ class Progress:
     def saved(self, changes: Changes) -> None:
         """Note that changes were committed."""
         self._span -= changes.passed
+
+    def _left(self) -> int:
+        """Return how many more events may become unsaved."""
+        return self._limits[0] - self._span - len(self._out)
+
+    def _queue(self, entry: Entry) -> None:
+        queue = self._queues.setdefault(entry.subject, deque())
+        queue.append(entry)
+        if len(queue) == 1 and entry.subject not in self._busy:
+            self._ready.append(entry.subject)
 
     def _is_ready(self, subject: str) -> bool:
         return subject in self._queues and subject not in self._busy
@@ -283,6 +353,9 @@ class Progress:
         if not parked.loaded and parked.behind > 0:
             return After.LOAD
         self._busy.discard(subject)
+        self._out.discard(subject)
+        self._span += 1
+        self._passed += 1
         if not parked.loaded:
             del self.parked[subject]
             return After.FREE
@@ -315,9 +388,3 @@ class Progress:
         if not track.entries:
             track.low = track.read
         self._urgent = self._urgent or track.low != track.saved
-
-
-def _row(subject: str, parked: Parked) -> ParkedRow:
-    return ParkedRow(
-        subject, parked.shard, parked.head, parked.attempts, parked.next_at, parked.reason, parked.since, parked.behind
-    )

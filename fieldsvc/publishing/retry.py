@@ -1,11 +1,13 @@
 """When a failed event is tried again: a schedule with jitter, and what the receiver asked for."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 JITTER = 0.2
 LONGEST_WAIT_S = 86_400.0
+_SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?\Z")
 
 
 def next_delay_s(
@@ -23,22 +25,19 @@ def next_delay_s(
 
 
 def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds from now: at least 0, at most a day; None if garbage."""
-    if value is None:
-        return None
-    try:
-        wait_s = float(value)
-    except ValueError:
-        wait_s = _until(value, now)
-    if wait_s != wait_s:  # noqa: PLR0124 - the one value that differs from itself is not a number
-        return None
-    return min(max(wait_s, 0.0), LONGEST_WAIT_S)
+    """Read a Retry-After header, seconds or an HTTP date, as seconds from now: at least 0, at most a day; None if garbage.
+
+    Whole seconds and fractions; a date in any of the three forms of RFC 9110, which is not given more than it says.
+    """
+    text = (value or "").strip(" \t")
+    wait_s = float(text) if _SECONDS.match(text) else _until(text, now)
+    return None if wait_s is None else min(max(wait_s, 0.0), LONGEST_WAIT_S)
 
 
-def _until(value: str, now: datetime) -> float:
+def _until(text: str, now: datetime) -> float | None:
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(text)
     except (ValueError, IndexError, TypeError, OverflowError):
-        return float("nan")
+        return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (moment - now).total_seconds()

@@ -1,6 +1,5 @@
 """Send one signed event to one URL. Whatever the receiver does, an attempt ends in bounded time and memory."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Self
 
-import aiohttp
+from aiohttp import DefaultResolver
 from aiohttp.abc import AbstractResolver
 
 from fieldsvc import __name__ as product
 from fieldsvc.errors import BadRequest
 from fieldsvc.publishing.addresses import AddressRefused, checked_url, guarded_sockets
+from fieldsvc.publishing.posting import Answer, Patience, Poster, PostFault, Target, lines_of, target_of
 from fieldsvc.publishing.retry import parse_retry_after
 from fieldsvc.publishing.signing import sign
 
@@ -21,9 +21,14 @@ MEDIA_TYPE = "application/cloudevents+json"
 CONNECT_TIMEOUT_S = 5.0
 TOTAL_TIMEOUT_S = 15.0
 BODY_TIMEOUT_S = 2.0
-BODY_KEPT = 4096
-MOST_SOCKETS = 1000
 _RESET_RETRY_S = 1.0
+_OK, _REDIRECT = 200, 300  # plain numbers: this is asked for every attempt
+_TARGETS_KEPT = 10_000
+_OURS = {"User-Agent": f"{product}-webhooks", "Accept-Encoding": "identity"}
+_NOT_THEIRS = (
+    "webhook-", "content-", "host", "connection", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive",
+    "proxy-", "accept-encoding", "user-agent",
+)  # fmt: skip
 _UNREACHABLE = frozenset({"dns", "connect", "tls", "address", "url"})
 
 
@@ -37,11 +42,13 @@ class Outcome:
     error: str | None = None
     retry_after_s: float | None = None
     body: bytes = b""
+    allowed_rate: str | None = None  # the header WebHook-Allowed-Rate, as it was sent
+    final: bool = False  # the receiver refused it and asked for no retry: a 4xx with `webhook-retry: false`
 
     @property
     def ok(self) -> bool:
         """Whether the receiver acknowledged."""
-        return self.status is not None and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return self.status is not None and _OK <= self.status < _REDIRECT
 
     @property
     def gone(self) -> bool:
@@ -60,98 +67,97 @@ class Sender:
     def __init__(self, *, allow_loopback: bool, resolver: AbstractResolver | None = None) -> None:
         self._allow_loopback = allow_loopback
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
+        self._poster: Poster | None = None
+        self._targets: dict[str, Target] = {}
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            socket_factory=guarded_sockets(allow_loopback=self._allow_loopback),
-            resolver=self._resolver,
-            limit=MOST_SOCKETS,
-            keepalive_timeout=10,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
-            trust_env=False,
-            auto_decompress=False,
-            headers={"User-Agent": f"{product}-webhooks", "Accept-Encoding": "identity"},
+        self._poster = Poster(
+            guarded_sockets(allow_loopback=self._allow_loopback),
+            resolver=self._resolver or DefaultResolver(),
+            patience=Patience(CONNECT_TIMEOUT_S, TOTAL_TIMEOUT_S, BODY_TIMEOUT_S),
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._poster is not None:
+            await self._poster.close()
 
-    async def send(self, url: str, message_id: str, *, body: bytes, keys: Sequence[str]) -> Outcome:
+    async def send(
+        self,
+        url: str,
+        message_id: str,
+        *,
+        body: bytes,
+        keys: Sequence[str],
+        media_type: str = MEDIA_TYPE,
+        headers: Mapping[str, str] | None = None,
+    ) -> Outcome:
         """Post a body once, signed at this moment with every key. Never raises for what the receiver does."""
         started, at = time.monotonic(), datetime.now(UTC)
-        headers = {
-            "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
+        moment = int(at.timestamp())
+        lines = {
+            **_own(headers or {}),
+            "Content-Type": f"{media_type}; charset=utf-8",
             "webhook-id": message_id,
-            "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": sign(keys, message_id, timestamp=int(at.timestamp()), body=body),
+            "webhook-timestamp": str(moment),
+            "webhook-signature": sign(keys, message_id, timestamp=moment, body=body),
         }
-        status, retry_after_s, answer, error = None, None, b"", None
         try:
-            status, retry_after_s, answer = await self._post(url, headers, body=body, started=started)
-        except (aiohttp.ClientError, OSError, TimeoutError, BadRequest, ValueError) as raised:
-            error = _kind(raised)
-        ms = round((time.monotonic() - started) * 1000)
-        return Outcome(at, ms, status, error, retry_after_s, answer)
+            answer = await self._post(url, lines_of(lines), body=body, started=started)
+        except (OSError, BadRequest, ValueError) as raised:
+            return Outcome(at, _ms(started), error=_kind(raised))
+        asked = answer.headers.get("retry-after")
+        wait_s = parse_retry_after(asked, now=datetime.now(UTC)) if asked is not None else None
+        allowed_rate = answer.headers.get("webhook-allowed-rate")
+        return Outcome(
+            at, _ms(started), answer.status, None, wait_s, bytes(answer.body), allowed_rate, _is_final(answer)
+        )
 
-    async def _post(
-        self, url: str, headers: Mapping[str, str], *, body: bytes, started: float
-    ) -> tuple[int, float | None, bytes]:
+    async def _post(self, url: str, lines: bytes, *, body: bytes, started: float) -> Answer:
         """Post; once more at once if the connection was reset quickly: it may have been an idle one that had closed."""
-        try:
-            return await self._post_once(url, headers, body)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            is_new = isinstance(error, aiohttp.ClientConnectorError) or time.monotonic() - started > _RESET_RETRY_S
-            if is_new:
-                raise
-        return await self._post_once(url, headers, body)
-
-    async def _post_once(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, float | None, bytes]:
-        if self._session is None:
+        if self._poster is None:
             raise RuntimeError("the sender is not open")
-        target = checked_url(url, allow_loopback=self._allow_loopback)
-        async with self._session.post(target, data=body, headers=headers, allow_redirects=False) as response:
-            wait_s = parse_retry_after(response.headers.get("Retry-After"), now=datetime.now(UTC))
-            return response.status, wait_s, await _first_bytes(response)
+        target = self._target(url)
+        try:
+            return await self._poster.post(target, lines, body)
+        except PostFault as fault:
+            if fault.kind != "reset" or time.monotonic() - started > _RESET_RETRY_S:
+                raise
+        return await self._poster.post(target, lines, body)
+
+    def _target(self, url: str) -> Target:
+        known = self._targets.get(url)
+        if known is None:
+            if len(self._targets) >= _TARGETS_KEPT:
+                self._targets.clear()
+            known = target_of(checked_url(url, allow_loopback=self._allow_loopback), _OURS)
+            self._targets[url] = known
+        return known
 
 
-async def _first_bytes(response: aiohttp.ClientResponse) -> bytes:
-    """Read at most 4 KiB for at most two seconds; an answer that is longer or slower loses its connection."""
-    kept = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while len(kept) <= BODY_KEPT and (chunk := await response.content.read(BODY_KEPT + 1 - len(kept))):
-                kept += chunk
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        response.close()
-    if len(kept) > BODY_KEPT:
-        response.close()
-    return bytes(kept[:BODY_KEPT])
+def _own(headers: Mapping[str, str]) -> dict[str, str]:
+    """Leave out headers that say what only this client may say: about the message, the body and the connection."""
+    return {name: value for name, value in headers.items() if not name.lower().startswith(_NOT_THEIRS)}
+
+
+def _is_final(answer: Answer) -> bool:
+    asked = answer.headers.get("webhook-retry")
+    is_4xx = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return asked is not None and is_4xx and asked.strip().lower() == "false"
+
+
+def _ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
 
 
 def _kind(error: Exception) -> str:
     """Name the kind of an error, without its text."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    kinds: tuple[tuple[type[BaseException], str], ...] = (
-        (AddressRefused, "address"),
-        (BadRequest, "url"),
-        (aiohttp.ClientConnectorDNSError, "dns"),
-        (aiohttp.ClientConnectorCertificateError, "tls"),
-        (aiohttp.ClientSSLError, "tls"),
-        (aiohttp.ClientConnectorError, "connect"),
-        (aiohttp.ConnectionTimeoutError, "connect"),
-        (aiohttp.ServerDisconnectedError, "reset"),
-        (TimeoutError, "timeout"),
-        (aiohttp.ClientOSError, "reset"),
-        (OSError, "reset"),
-    )
-    for kind, name in kinds:
-        if isinstance(cause, kind) or isinstance(error, kind):
-            return name
-    return "protocol"
+    match error:
+        case PostFault():
+            return error.kind
+        case AddressRefused():
+            return "address"
+        case BadRequest() | ValueError():
+            return "url"
+        case _:
+            return "reset"

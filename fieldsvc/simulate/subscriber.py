@@ -1,4 +1,8 @@
-"""The demo subscriber: takes webhooks, and checks every signature, the order of every subject, and every repetition."""
+"""The demo subscriber: takes webhooks, and checks every signature, the order of every subject, and every repetition.
+
+What a receiver has to do, in its order: verify the bytes, read them, leave out what it has, apply, forget whom a tombstone names,
+and answer. A batch is taken whole or not at all.
+"""
 
 import hashlib
 import os
@@ -17,6 +21,7 @@ from fieldsvc.simulate.signatures import fault_of, key_of
 
 IDS_REMEMBERED = 200_000
 VIOLATIONS_KEPT = 1000
+REPLAY_HEADER = "Fieldsvc-Replay"  # events of the past, beside the live order
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class OrderBook:
 
     def accept(self, event_id: str, subject: str, *, sequence: int) -> str | None:
         """Note the first acceptance of an event; return a sentence when it breaks the order of its subject."""
-        self._bodies[event_id] = (self._bodies[event_id][0], True)
+        self.accept_beside(event_id)
         last = self._last.get(subject)
         self._last[subject] = max(sequence, last or 0)
         if last is None or sequence == last + 1:
@@ -65,12 +70,50 @@ class OrderBook:
             return f"Order broken: {subject} got sequence {sequence} after {last}."
         return f"Event missing: {subject} got sequence {sequence} after {last}." if self._gapless else None
 
+    def accept_beside(self, event_id: str) -> None:
+        """Note the first acceptance of an event that stands beside the order of its subject."""
+        self._bodies[event_id] = (self._bodies[event_id][0], True)
+
+
+class Books:
+    """What a subscriber has applied and still holds, and whom it has forgotten."""
+
+    def __init__(self) -> None:
+        self._applied: deque[str] = deque(maxlen=IDS_REMEMBERED)
+        self._held: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._erased: dict[str, None] = {}
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take an event in; a tombstone makes everything about its person be forgotten."""
+        self._applied.append(event["id"])
+        self._held[event["id"]] = event
+        while len(self._held) > IDS_REMEMBERED:
+            self._held.popitem(last=False)
+        if short(event["type"]) == "person.erased":
+            self.erase(str(_data(event).get("person")))
+
+    def cut(self, event: Mapping[str, Any]) -> None:
+        """Hold only what is left of an event of which a part was erased."""
+        self._held[event["id"]] = event
+
+    def erase(self, person: str) -> None:
+        """Forget a person: the reference in the data of events, or the id of the subject of an order that names nobody."""
+        self._erased[person] = None
+        for event_id, event in self._held.items():
+            if person in (_data(event).get("person"), event["subject"].partition("/")[2]):
+                self._held[event_id] = {**event, "data": {"erased": True}}
+
+    def report(self) -> dict[str, Any]:
+        """Tell what `fieldsvc certify --report` asks for."""
+        applied = [{"id": each, "data": _data(self._held.get(each, {}))} for each in self._applied]
+        return {"applied": applied, "erased": list(self._erased)}
+
 
 class Subscriber:
     """A webhook receiver on loopback.
 
     `on_violation` is called with one plain sentence for each violation. `ledger_path` takes one JSON line per accepted
-    event, on disk before the 200.
+    event, on disk before the 200. With `books` it keeps what it applied, and tells it at `/report`.
     """
 
     def __init__(
@@ -80,12 +123,14 @@ class Subscriber:
         gapless: bool = True,
         on_violation: Callable[[str], None] | None = None,
         ledger_path: Path | None = None,
+        books: Books | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.violations: deque[str] = deque(maxlen=VIOLATIONS_KEPT)
         self.types: Counter[str] = Counter()
         self._keys = [key_of(secret) for secret in secrets]
         self._book = OrderBook(gapless=gapless)
+        self._books = books
         self._on_violation = on_violation
         self._wall = wall
         self._file = ledger_path.open("ab") if ledger_path else None
@@ -99,6 +144,7 @@ class Subscriber:
         """Listen on 127.0.0.1 and return the URL to register; port 0 takes a free one."""
         app = web.Application(client_max_size=4 * 1024 * 1024)
         app.router.add_post("/hook", self._receive)
+        app.router.add_get("/report", self._report)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
@@ -162,27 +208,48 @@ class Subscriber:
         if fault:
             self._violation(f"Signature refused: {fault}.")
             return web.Response(status=401)
-        return web.Response(status=self._take(request.headers["webhook-id"], body))
+        is_replay = REPLAY_HEADER in request.headers
+        return web.Response(status=self._take(request.headers["webhook-id"], body, is_replay=is_replay))
 
-    def _take(self, event_id: str, body: bytes) -> int:
-        """Check a signed event and return the status to answer."""
-        event = read_event(body)
-        if event is None or event["id"] != event_id:
-            self._violation(f"Event {event_id} is not a CloudEvent with that id, a subject and a sequence.")
+    async def _report(self, request: web.Request) -> web.Response:
+        del request
+        if self._books is None:
+            return web.Response(status=404)
+        return web.Response(body=orjson.dumps(self._books.report()), content_type="application/json")
+
+    def _take(self, message_id: str, body: bytes, *, is_replay: bool) -> int:
+        """Check a signed message, one event or a batch, and return the status to answer."""
+        events = read_events(body)
+        if not events or message_id != message_id_of(events):
+            self._violation(f"Message {message_id} is not what its id says: CloudEvents with a subject and a sequence.")
             return 400
-        self._violation(self._book.check_body(event_id, body))
-        if self._failing_all or event["subject"] in self._failing:
+        if self._failing_all or any(event["subject"] in self._failing for event in events):
             self._totals["refused_on_purpose"] += 1
             return 500
+        for event in events:
+            self._apply(event, is_replay=is_replay)
+        return 200
+
+    def _apply(self, event: dict[str, Any], *, is_replay: bool) -> None:
+        """Take an event that was not taken before."""
+        event_id, is_cut = event["id"], "erased" in _data(event)
+        fault = self._book.check_body(event_id, orjson.dumps(event))
+        self._violation(None if is_cut else fault)
         if self._book.seen_before(event_id):
             self._totals["duplicates"] += 1
-            return 200
-        self._violation(self._book.accept(event_id, event["subject"], sequence=int(event["sequence"])))
+            if self._books and is_cut:
+                self._books.cut(event)
+            return
+        if is_replay or int(event["sequence"]) == 0:
+            self._book.accept_beside(event_id)
+        else:
+            self._violation(self._book.accept(event_id, event["subject"], sequence=int(event["sequence"])))
+        if self._books:
+            self._books.apply(event)
         self._note(event)
         self._totals["delivered"] += 1
         self.types[short(event["type"])] += 1
         self._totals["located"] += is_located(event)
-        return 200
 
     def _violation(self, sentence: str | None) -> None:
         if sentence is None:
@@ -200,17 +267,33 @@ class Subscriber:
             os.fsync(self._file.fileno())
 
 
-def read_event(body: bytes) -> dict[str, Any] | None:
-    """Decode a structured CloudEvent with a subject and a numeric sequence; None for anything else."""
+def read_events(body: bytes) -> list[dict[str, Any]]:
+    """Decode a structured CloudEvent, or a batch of them, with a subject and a numeric sequence each; else nothing."""
     try:
-        event = orjson.loads(body)
+        found = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
-    if not isinstance(event, dict) or not all(
-        isinstance(event.get(key), str) for key in ("id", "type", "subject", "sequence")
-    ):
-        return None
-    return event if event["sequence"].isascii() and event["sequence"].isdigit() else None
+        return []
+    events = found if isinstance(found, list) else [found]
+    return events if all(_is_event(event) for event in events) else []
+
+
+def message_id_of(events: Sequence[Mapping[str, Any]]) -> str:
+    """Return the webhook-id of a message: the event's id; of a batch its first event's, how many there are, and their hash."""
+    names = [str(event["id"]) for event in events]
+    digest = hashlib.sha256(" ".join(names).encode()).hexdigest()[:8]
+    return names[0] if len(names) == 1 else f"{names[0]}_b{len(names)}_{digest}"
+
+
+def _is_event(event: Any) -> bool:
+    if not isinstance(event, dict):
+        return False
+    texts = all(isinstance(event.get(key), str) for key in ("id", "type", "subject", "sequence"))
+    return texts and event["sequence"].isascii() and event["sequence"].isdigit()
+
+
+def _data(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = event.get("data")
+    return data if isinstance(data, dict) else {}
 
 
 def short(wire_type: str) -> str:
@@ -220,6 +303,5 @@ def short(wire_type: str) -> str:
 
 def is_located(event: Mapping[str, Any]) -> bool:
     """Say whether a public event carries a place."""
-    data = event.get("data")
-    located = data.get("located") if isinstance(data, dict) else None
+    located = _data(event).get("located")
     return isinstance(located, dict) and located.get("method") != "none"

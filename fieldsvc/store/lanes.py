@@ -16,6 +16,7 @@ from fieldsvc.store.database import DATABASE_ERRORS, Database
 from sql import query
 
 Place = tuple[date, int]
+Breaker = tuple[datetime | None, datetime | None, int, datetime | None, datetime | None, datetime | None, int]
 Record = asyncpg.Record
 STORE_FAULTS = DATABASE_ERRORS
 
@@ -30,6 +31,9 @@ class Lease:
     probe_at: datetime | None
     step: int
     held_until: datetime | None
+    failing_since: datetime | None = None
+    last_failed_at: datetime | None = None
+    warned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,10 @@ class DeadLetter:
 
 @dataclass(slots=True)
 class Changes:
-    """What one lane has to save; `passed` counts the acknowledged events that its cursors now cover."""
+    """What one lane has to save; `passed` counts the acknowledged events that its cursors now cover.
+
+    `breaker` is opened_at, probe_at, step, held_until, failing_since, last_failed_at, warned.
+    """
 
     endpoint: str
     epoch: int
@@ -69,7 +76,7 @@ class Changes:
     freed: list[tuple[str, Place]] = field(default_factory=list)
     backlog: list[tuple[str, int, Place]] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    breaker: tuple[datetime | None, datetime | None, int, datetime | None] | None = None
+    breaker: Breaker | None = None
     passed: int = 0
 
 
@@ -90,6 +97,20 @@ async def release(database: Database, owner: UUID, lanes: Mapping[str, int], *, 
     """Give lanes up; they are free after some seconds."""
     async with database.acquire() as connection:
         await connection.execute(query("lane.release"), owner, list(lanes), list(lanes.values()), after_s)
+
+
+async def share(database: Database, owner: UUID, *, seen_s: float) -> int:
+    """Say that an owner is there; return how many lanes are its fair share among those seen within some seconds."""
+    async with database.acquire() as connection:
+        await connection.execute(query("dispatcher.here"), owner)
+        row = (await connection.fetch(query("dispatcher.count"), seen_s))[0]
+    return -(-int(row["lanes"]) // max(1, int(row["dispatchers"])))
+
+
+async def leave(database: Database, owner: UUID) -> None:
+    """Say that an owner is no longer there."""
+    async with database.acquire() as connection:
+        await connection.execute(query("dispatcher.gone"), owner)
 
 
 async def read(database: Database, endpoint: str) -> tuple[dict[int, Place], list[ParkedRow]]:

@@ -93,3 +93,9 @@ async def forget_before(database: Database, moment: datetime) -> None:
     """Forget what was settled before a moment."""
     async with database.acquire() as connection:
         await connection.execute(query("notice.forget_before"), moment)
+
+
+async def members(database: Database, account: str) -> list[tuple[str, str]]:
+    """Return the persons of a subscriber, by id and mail address."""
+    async with database.acquire() as connection:
+        return [(row["id"], row["email"]) for row in await connection.fetch(query("notice.members"), account)]

@@ -16,6 +16,7 @@ from fieldsvc.web.pages.page import language_of
 from fieldsvc.web.reference.events import examples_of_public, receivable, services_of
 from fieldsvc.web.reference.operations import OPERATIONS
 from fieldsvc.web.reference.schemas import schema_of
+from fieldsvc.web.reference.webhooks import losses
 from handlers.base import wire_type
 from handlers.registry import Registry
 
@@ -62,7 +63,7 @@ CATALOGUE = web.AppKey("CATALOGUE", Catalogue)
 
 
 def types_document(registry: Registry) -> list[dict[str, Any]]:
-    """Describe every type that a subscriber can receive: names, titles, services, schema of the data, an example."""
+    """Describe every type that a subscriber can receive: names, titles, services, schema of the data, formats, an example."""
     examples = examples_of_public(registry)
     return [
         {
@@ -71,6 +72,7 @@ def types_document(registry: Registry) -> list[dict[str, Any]]:
             "title": dict(said.title),
             "services": services_of(registry, said.name),
             "schema": schema_of(said.data),
+            "formats": losses(said),
             **({"example": examples[said.name]} if said.name in examples else {}),
         }
         for said in receivable(registry)

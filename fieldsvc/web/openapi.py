@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from fieldsvc.web.auth import CSRF_HEADER, SESSION_COOKIE
-from fieldsvc.web.reference.bodies import WEBHOOK_HEADERS, WRITTEN
+from fieldsvc.web.reference.bodies import WRITTEN
 from fieldsvc.web.reference.events import (
     ENVELOPES,
     add_field_events,
@@ -17,9 +17,11 @@ from fieldsvc.web.reference.events import (
     field_examples,
     receivable,
 )
+from fieldsvc.web.reference.examples import public_rows
 from fieldsvc.web.reference.operation import EVENT, Answer, Content, Operation, grouped, phrase
 from fieldsvc.web.reference.operations import BATCHES, OPERATIONS, TAGS
 from fieldsvc.web.reference.schemas import Components, Schema, ref
+from fieldsvc.web.reference.webhooks import BODIES, HEADERS, bodies_of
 from fieldsvc.web.rights import TABLE
 from handlers.registry import Registry
 
@@ -63,13 +65,23 @@ _INFO = {
     ),
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
+_TAKEN = {
+    "2XX": {"description": "Taken. Answer within 15 seconds."},
+    "410": {"description": "Nothing more is wanted: the endpoint is disabled."},
+    "default": {
+        "description": (
+            "Sent again later; the subject waits alone. `Retry-After` is honoured, `WebHook-Allowed-Rate` (requests a minute) is "
+            "kept to, and a 4xx with `webhook-retry: false` is not sent again."
+        )
+    },
+}
 _GROUP = re.compile(r"\(\?P<(\w+)>(.*?)\)(?=/|$)")
 _ANY_SEGMENT = "[^{}/]+"
 
 
 def openapi_document(registry: Registry, router: web.UrlDispatcher) -> dict[str, Any]:
     """Describe every route of a router; one without an entry in the table appears with its docstring only."""
-    components = Components({**ENVELOPES, **WRITTEN, **BATCHES})
+    components = Components({**ENVELOPES, **WRITTEN, **BATCHES, **BODIES})
     add_field_events(components, registry)
     add_public_events(components, registry)
     paths: dict[str, dict[str, Any]] = {}
@@ -191,28 +203,25 @@ def _schema(content: Schema | type[BaseModel], components: Components) -> Schema
 
 
 def _webhooks(registry: Registry) -> dict[str, Any]:
-    """Describe what is posted to an endpoint, type by type."""
-    examples = examples_of_public(registry)
+    """Describe what is posted to an endpoint, type by type, in every format that has the type."""
+    rows = public_rows(registry)
+    examples = examples_of_public(registry, rows)
     headers = [
-        {"name": name, "in": "header", "required": True, "schema": schema}
-        for name, schema in WEBHOOK_HEADERS["properties"].items()
+        {"name": name, "in": "header", "required": name in HEADERS["required"], "schema": schema}
+        for name, schema in HEADERS["properties"].items()
     ]
     found = {}
     for said in receivable(registry):
-        body: dict[str, Any] = {"schema": ref(f"public.{said.name}")}
+        event: dict[str, Any] = {"schema": ref(f"public.{said.name}")}
         if said.name in examples:
-            body["example"] = examples[said.name]
+            event["example"] = examples[said.name]
         post = {
             "operationId": f"receive_{said.name.replace('.', '_')}",
             "summary": said.title["en"],
             "tags": ["endpoints"],
             "parameters": headers,
-            "requestBody": {"required": True, "content": {EVENT: body}},
-            "responses": {
-                "2XX": {"description": "Taken. Answer within 15 seconds."},
-                "410": {"description": "Nothing more is wanted: the endpoint is disabled."},
-                "default": {"description": "Sent again later; the subject waits alone. Retry-After is honoured."},
-            },
+            "requestBody": {"required": True, "content": bodies_of(said, event, rows.get(said.name))},
+            "responses": _TAKEN,
         }
         found[said.name] = {"post": post}
     return found

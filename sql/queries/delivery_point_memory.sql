@@ -10,9 +10,24 @@ select shard, day, pos from delivery_point_cursor order by shard;
 
 -- name: events_after
 -- Read field events of a shard behind a position, in order: (shard, day, pos, types, limit). Of other types nothing is read.
-select day, pos, id, type, run, occurred_at, received_at, case when type = any($4::text[]) then public end as public
-from event
-where shard = $1 and day >= $2 and (day > $2 or pos > $3) and kind = 'field'
+select day, pos, id, type, run, occurred_at, received_at, public
+from (
+  (
+    select day, pos, id, type, run, occurred_at, received_at, case when type = any($4::text[]) then public end as public
+    from event
+    where shard = $1 and day = $2 and pos > $3 and kind = 'field'
+    order by pos
+    limit $5
+  )
+  union all
+  (
+    select day, pos, id, type, run, occurred_at, received_at, case when type = any($4::text[]) then public end as public
+    from event
+    where shard = $1 and day > $2 and kind = 'field'
+    order by day, pos
+    limit $5
+  )
+) as behind
 order by day, pos
 limit $5;
 

@@ -20,3 +20,9 @@ select b.day, b.shard, b.pos, e.id, e.part, e.type, e.subject, e.subject_seq, e.
 from lane_backlog b left join event e on e.day = b.day and e.shard = b.shard and e.pos = b.pos
 where b.endpoint = $1 and b.subject = $2 and b.day >= $3 and (b.day > $3 or b.pos > $4)
 order by b.day, b.pos limit $5;
+
+-- name: behind
+-- Count the events behind parked subjects, as far as a thousand each.
+select wanted.subject, (select count(*) from (
+  select from lane_backlog where lane_backlog.endpoint = $1 and lane_backlog.subject = wanted.subject limit 1000) as few) as behind
+from unnest($2::text[]) as wanted (subject);

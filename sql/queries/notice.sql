@@ -43,3 +43,7 @@ delete from notice where state <> 'queued' and settled_at < $1;
 -- name: with_key
 -- Is there a notice with this key?
 select exists (select 1 from notice where key = $1);
+
+-- name: members
+-- Find the mail addresses of the persons of a subscriber.
+select id, email from account where kind = 'member' and parent = $1 and revoked_at is null and email is not null order by id;

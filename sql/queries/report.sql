@@ -19,9 +19,24 @@ from unnest($1::smallint[], $2::date[], $3::bigint[]) as new (shard, day, pos) w
 
 -- name: events_after
 -- Read public events of a shard behind a position, in order: (shard, day, pos, types, limit). Of other types nothing is read.
-select day, pos, id, part, type, subject, account, site, occurred_at, case when type = any($4::text[]) then public end as public
-from event
-where shard = $1 and day >= $2 and (day > $2 or pos > $3) and kind = 'public'
+select day, pos, id, part, type, subject, account, site, occurred_at, public
+from (
+  (
+    select day, pos, id, part, type, subject, account, site, occurred_at, case when type = any($4::text[]) then public end as public
+    from event
+    where shard = $1 and day = $2 and pos > $3 and kind = 'public'
+    order by pos
+    limit $5
+  )
+  union all
+  (
+    select day, pos, id, part, type, subject, account, site, occurred_at, case when type = any($4::text[]) then public end as public
+    from event
+    where shard = $1 and day > $2 and kind = 'public'
+    order by day, pos
+    limit $5
+  )
+) as behind
 order by day, pos
 limit $5;
 

@@ -18,8 +18,8 @@ select drop_months_of($1, $2);
 
 -- name: near_cursors
 -- Find endpoints that have not read what is dropped soon: (before).
-select cursor.endpoint, min(cursor.day) as day from cursor join endpoint on endpoint.id = cursor.endpoint
-where cursor.day < $1 and endpoint.state <> 'disabled'
+select cursor.endpoint, min(cursor.day) as day from cursor
+where cursor.day < $1
   and exists (select from event where event.shard = cursor.shard and event.day < $1
     and (event.day > cursor.day or (event.day = cursor.day and event.pos > cursor.pos)))
 group by cursor.endpoint order by cursor.endpoint;

@@ -41,6 +41,17 @@ update endpoint_secret set sealed = anew.blob
 from unnest($1::text[], $2::bytea[], $3::bytea[]) as anew (place, was, blob)
 where endpoint_secret.endpoint || ' ' || endpoint_secret.no = anew.place and endpoint_secret.sealed = anew.was;
 
+-- name: headers
+-- Read the headers of endpoints behind a place.
+select id as endpoint, sealed_headers as blob from endpoint
+where id > $1 and sealed_headers is not null order by id limit $2;
+
+-- name: put_headers
+-- Seal headers of endpoints anew.
+update endpoint set sealed_headers = anew.blob, version = version + 1
+from unnest($1::text[], $2::bytea[], $3::bytea[]) as anew (id, was, blob)
+where endpoint.id = anew.id and endpoint.sealed_headers = anew.was;
+
 -- name: months
 -- Read the keys of the reports' months behind a month.
 select month, key as blob from report_month where month > $1 and key is not null order by month limit $2;

@@ -298,7 +298,12 @@ def _make_of_the_office(stage: Stage, place: str) -> None:
     body = {"url": "http://127.0.0.1:9/hook", "types": ["item.*"]}
     for each in ("endpoint", "ended endpoint"):
         names[f"{place} {each}"] = stage.ask(account, "POST", "/v1/endpoints", body)["id"]
-    stage.ask(account, "POST", f"/v1/endpoints/{names[f'{place} endpoint']}/test", {})
+    mine = f"/v1/endpoints/{names[f'{place} endpoint']}"
+    for each in ("replay", "ended replay"):
+        names[f"{place} {each}"] = stage.ask(account, "POST", f"{mine}/replay", {"mode": "side", "from": "oldest"})[
+            "id"
+        ]
+    stage.ask(account, "POST", f"{mine}/test", {})
     stage.ask(supervisor, "PUT", "/v1/desks/matrix", {"hours": "mon-fri 08:00-18:00"})
 
 

@@ -177,6 +177,32 @@ def _orders(stage: Stage) -> Tries:
     }
 
 
+def _replays(stage: Stage, endpoints: Sequence[Try]) -> Tries:
+    places = ("near", "far")
+    own, ended = (
+        [
+            replace(each, path={**each.path, "rid": stage.names[f"{place} {name}"]})
+            for place, each in zip(places, endpoints, strict=True)
+        ]
+        for name in ("replay", "ended replay")
+    )
+    resent = [
+        replace(each, body={"event_id": stage.names[f"{place} event"]})
+        for place, each in zip(places, endpoints, strict=True)
+    ]
+    rewound, since = {"mode": "rewind", "from": "oldest"}, {"since": "2026-01-01T00:00:00Z"}
+    return {
+        ("POST", "/v1/endpoints/{id}/replay"): [replace(each, body=rewound, good=201) for each in endpoints],
+        ("POST", "/v1/endpoints/{id}/recover"): [replace(each, body=since, good=201) for each in endpoints],
+        ("POST", "/v1/endpoints/{id}/resend"): resent,
+        ("GET", "/v1/endpoints/{id}/replays"): endpoints,
+        ("GET", "/v1/endpoints/{id}/replays/{rid}"): own,
+        ("POST", "/v1/endpoints/{id}/replays/{rid}/pause"): own,
+        ("POST", "/v1/endpoints/{id}/replays/{rid}/resume"): own,
+        ("DELETE", "/v1/endpoints/{id}/replays/{rid}"): [replace(each, good=204) for each in ended],
+    }
+
+
 def _subscribers(stage: Stage) -> Tries:
     endpoints = near_and_far(stage, "endpoint")
     events = [*near_and_far(stage, "event"), *near_and_far(stage, "visit")]
@@ -194,6 +220,9 @@ def _subscribers(stage: Stage) -> Tries:
         ("POST", "/v1/endpoints/{id}/resume"): endpoints,
         ("POST", "/v1/endpoints/{id}/test"): endpoints,
         ("GET", "/v1/endpoints/{id}/attempts"): endpoints,
+        ("GET", "/v1/endpoints/{id}/parked"): endpoints,
+        ("GET", "/v1/endpoints/{id}/dead-letters"): endpoints,
+        **_replays(stage, endpoints),
         ("GET", "/v1/feed"): [Try()],
         ("GET", "/v1/events/{id}"): events,
     }

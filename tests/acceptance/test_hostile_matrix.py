@@ -139,16 +139,31 @@ def bodies(day: str, later: str) -> dict[Route, Any]:
             "types": ["item.delivered"],
             "thin": True,
             "from": "x",
+            **ENDPOINT_OPTIONS,
         },
-        ("PATCH", "/v1/endpoints/{id}"): {"url": "https://127.0.0.1:22/", "types": ["item.missing"], "thin": True},
+        ("PATCH", "/v1/endpoints/{id}"): {
+            "url": "https://127.0.0.1:22/",
+            "types": ["item.missing"],
+            "thin": True,
+            **ENDPOINT_OPTIONS,
+        },
         ("POST", "/v1/endpoints/{id}/secret/rotate"): {"overlap_s": 0},
+        ("POST", "/v1/endpoints/{id}/resume"): {"from": "cursor"},
+        ("POST", "/v1/endpoints/{id}/replay"): {"mode": "rewind", "from": "oldest"},
+        ("POST", "/v1/endpoints/{id}/recover"): {"since": "2026-01-01T00:00:00Z"},
+        ("POST", "/v1/endpoints/{id}/resend"): {"event_id": "evt_019a8f3e-7c11-7d3a-9a51-0c5d8c1f2e44"},
     }
 
 
+ENDPOINT_OPTIONS = {
+    "mode": "subject", "batch": 2, "format": "cloudevents", "filter": {"data": {"a": {"$in": ["x"]}}}, "sites": ["x"],
+    "postcodes": ["93"], "headers": {"X-A": "x"}, "bearer": "x", "rate_per_s": 1.5, "in_flight": 2, "on_exhausted": "block",
+    "schedule": [0, 1.5], "description": "x",
+}  # fmt: skip
 BODILESS = {
     ("POST", path) for path in (
-        "/sign-in/{token}", "/sign-out", "/v1/cover/proposals/{id}/confirm", "/v1/endpoints/{id}/pause", "/v1/endpoints/{id}/resume",
-        "/v1/endpoints/{id}/test",
+        "/sign-in/{token}", "/sign-out", "/v1/cover/proposals/{id}/confirm", "/v1/endpoints/{id}/pause",
+        "/v1/endpoints/{id}/test", "/v1/endpoints/{id}/replays/{rid}/pause", "/v1/endpoints/{id}/replays/{rid}/resume",
     )
 } | {("PUT", "/v1/media/{sha256}")}  # fmt: skip
 
@@ -312,7 +327,7 @@ def test_b03_b04_b09_b10_a_body_that_is_no_object_is_refused_by_every_route_that
         lenient = {200} if route[1] in APPS else set()
         loose = {200, 400} if route[1] in EVENTS else {200, 202, 400, 404, 409, 422, 429}
         path, kind = hall.path(route), {"Content-Type": media_type_of(route)}
-        optional = {200} if route[1].endswith(("/ack", "/rotate")) else set()  # no body is an answer, too
+        optional = {200} if route[1].endswith(("/ack", "/rotate", "/resume")) else set()  # no body is an answer, too
         for body in hall.some(NOT_JSON, 4):
             hall.send(route, path, body, headers=kind, expected=lenient or {400, 429})
         for body in hall.some((*NO_OBJECT, *UNFIT), 2):

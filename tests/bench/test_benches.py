@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import structlog
 
-from fieldsvc.bench import ingest, live, publish, suite
+from fieldsvc.bench import ingest, live, publish, publish_load, suite
 from fieldsvc.bench.service import check_stored, started
 
 Lines = list[dict[str, Any]]
@@ -46,10 +46,15 @@ async def test_ingest_compares_each_shape_with_copy_and_with_the_baseline(monkey
 async def test_publish_tells_rate_delay_and_feed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("ENDPOINTS", (1, 2)), ("OLDER", 200), ("BACKLOG", 100), ("ALONE", 5)):
         monkeypatch.setattr(publish, name, value)
+    sizes = {"TOP_EVENTS": 100, "SHARES": (0.5,), "LOAD_S": 0.3, "OTHERS": 2, "DEAD_S": 0.2, "DEAD_TURNS": 1}
+    for name, value in sizes.items():
+        monkeypatch.setattr(publish_load, name, value)
     lines = await _lines("publish")
-    metrics = [line["metric"] for line in lines]
-    assert metrics == ["webhooks_per_s", "webhooks_per_s", "acknowledged_to_received_ms", "feed_events_per_s"]
-    assert [line["conditions"].get("events") for line in lines] == [100, 100, 5, None]
+    delays = ["acknowledged_to_received_ms", "committed_to_received_ms", "others_p99_ms_beside_a_dead_endpoint"]
+    rates = ["webhooks_per_s"] * 2 + ["batched_events_per_s"] * 2
+    assert [line["metric"] for line in lines] == [*rates, *delays, "feed_events_per_s"]
+    assert [line["conditions"]["events"] for line in (*lines[:2], lines[4])] == [100, 100, 5]
+    assert all(line["conditions"]["events"] >= 300 for line in lines[2:4])
 
 
 async def test_live_tells_fixes_delays_and_costs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,9 @@ def things(ask: Ask, who: Mapping[str, Headers], day: date) -> dict[str, str]:
     later = (day + LATER).isoformat()
     cover = {"day": later, "site": SITE, "absent": [CARRIER]}
     ask({**who["device"], "Content-Type": "application/octet-stream"}, "PUT", f"/v1/media/{picture}", PICTURE)
+    hook = {"url": "http://127.0.0.1:9/", "types": ["item.missing"]}
+    endpoint = made("account", "POST", "/v1/endpoints", hook)["id"]
+    again = {"mode": "side", "from": "oldest"}
     return {
         "address-changes": report,
         "proposals": made("supervisor", "POST", "/v1/cover/proposals", cover)["proposal_id"],
@@ -108,9 +111,8 @@ def things(ask: Ask, who: Mapping[str, Headers], day: date) -> dict[str, str]:
         "delivery-changes": asked,
         "desks": "everybody",
         "tasks": task,
-        "endpoints": made(
-            "account", "POST", "/v1/endpoints", {"url": "http://127.0.0.1:9/", "types": ["item.missing"]}
-        )["id"],
+        "endpoints": endpoint,
+        "replays": made("account", "POST", f"/v1/endpoints/{endpoint}/replay", again)["id"],
         "events": event,
         "sign-in": fresh("token"),
         "static": "style.css",

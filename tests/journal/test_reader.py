@@ -1,10 +1,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from fieldsvc.journal.reader import START, Tail, parse_evt_id
+from fieldsvc.journal.reader import ROWS_KEPT, START, Ring, Row, Tail, parse_evt_id
 from fieldsvc.journal.submission import SHARDS, Submission
 from fieldsvc.journal.upkeep import make_partitions
 from fieldsvc.journal.writer import Writer
@@ -124,3 +126,38 @@ async def test_a_day_never_goes_back_when_the_servers_clock_does(journal: Journa
     assert rows[0].day > date(2020, 1, 1)
     writer.stop()
     await running
+
+
+async def test_a_full_range_of_old_rows_is_read_once_for_all_who_come_the_same_way(
+    journal: Journal, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.send(*[journal.note("one subject", n) for n in range(5)])
+    whole = await journal.rows()
+    shard, read, asked = whole[0].shard, journal.reader.after, []
+
+    async def counted(*place: Any, limit: int) -> list[Row]:
+        asked.append(place)
+        return await read(*place, limit=limit)
+
+    monkeypatch.setattr(journal.reader, "after", counted)
+    tail = Tail(journal.reader, lambda: connect(database_url))  # it does not follow: all rows are older than it
+    for _ in range(2):
+        assert await tail.recent(shard, START, limit=3) == whole[:3]
+        assert await tail.recent(shard, whole[2].position, limit=3) == whole[3:]
+    assert len(asked) == 3  # the second range may still grow
+
+
+def test_the_newest_rows_are_kept_and_found_behind_any_place() -> None:
+    day, now = date(2026, 11, 21), datetime(2026, 11, 21, tzinfo=UTC)
+    rows = [
+        Row(day, 0, pos, UUID(int=pos), 0, "t", "s", pos, None, None, None, now, now, b"{}")
+        for pos in range(1, 2 * ROWS_KEPT + 11)
+    ]
+    ring = Ring(START, START)
+    for first in range(0, len(rows), 1000):
+        ring.add(rows[first : first + 1000])
+    assert ROWS_KEPT <= len(ring.rows) <= 2 * ROWS_KEPT
+    assert ring.after(ring.start, 2) == ring.rows[:2]
+    assert ring.after(rows[-4].position, 10) == rows[-3:]
+    assert ring.after(rows[-4].position, 2) == rows[-3:-1]
+    assert ring.after(ring.end, 10) == []

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from fieldsvc.errors import UserMistake
 from fieldsvc.journal import holds, retention
-from fieldsvc.journal.retention import HEALTH_SERVICES, How, ages, apply, find, purposes
+from fieldsvc.journal.retention import HEALTH_SERVICES, How, ages, apply, purposes
 from fieldsvc.store.database import Database, connect, open_database
 from handlers.registry import Registry, has_health
 from tests import databases
@@ -136,7 +136,9 @@ async def test_a_purpose_under_a_legal_hold_stands_still_until_it_is_ended(aged:
 
 
 async def test_an_endpoint_that_has_not_read_what_leaves_within_a_week_is_named(aged: Database) -> None:
-    oldest = find("journal").tables[0].oldest(TODAY)  # type: ignore[union-attr]
+    today = date(2028, 2, 23)  # on the first of March a whole month leaves: to its last day
+    oldest = retention.first_day_kept(today)
+    assert retention.first_day_kept(today + timedelta(days=7)) > oldest + timedelta(days=1)
     behind = oldest - timedelta(days=1)
     async with aged.acquire() as connection:
         await connection.fetchval("select make_days($1, 4)", behind)
@@ -154,7 +156,7 @@ async def test_an_endpoint_that_has_not_read_what_leaves_within_a_week_is_named(
                 "insert into cursor (endpoint, shard, day, pos) values ($1, 1, $2, $3)", name, day, pos
             )
         with capture_logs() as said:
-            await apply(connection, noon(TODAY))
+            await apply(connection, noon(today))
     warned = [(each["endpoint"], each["day"]) for each in said if each["event"] == "retention.near_cursor"]
     assert warned == [("ep_late", behind.isoformat())]
 

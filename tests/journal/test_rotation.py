@@ -20,6 +20,7 @@ from fieldsvc.errors import UserMistake
 from fieldsvc.journal.rotation import OWN, WRAPPED, rotate
 from fieldsvc.journal.sealed import Vault, open_vault, person_keys, previous_master_key
 from fieldsvc.journal.submission import Rejected
+from fieldsvc.publishing.keys import seal_headers
 from fieldsvc.settings import Settings
 from fieldsvc.store.database import Database
 from sql import query
@@ -45,8 +46,9 @@ async def one_of_each(journal: Journal) -> None:
     vault = journal.vault
     async with journal.database.acquire() as connection:
         await connection.execute(
-            "insert into endpoint (id, account, url, types, created_at) values ($1, 'a', 'https://x', '{}', now())",
-            endpoint,
+            "insert into endpoint (id, account, url, types, created_at, sealed_headers)"
+            " values ($1, 'a', 'https://x', '{}', now(), $2)",
+            *(endpoint, seal_headers(vault, endpoint, {"X-Key": "canary"})),
         )
         await connection.execute(
             "insert into endpoint_secret (endpoint, no, sealed, created_at) values ($1, 1, $2, now())",

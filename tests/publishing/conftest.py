@@ -14,8 +14,10 @@ import orjson
 import pytest
 import structlog
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
-from fieldsvc.errors import FieldsvcError
+from fieldsvc.access.callers import Account
+from fieldsvc.errors import FieldsvcError, Unauthorized
 from fieldsvc.ids import uuid7
 from fieldsvc.journal.memory import shard_of
 from fieldsvc.journal.reader import Reader, Tail
@@ -24,10 +26,14 @@ from fieldsvc.logs import configure
 from fieldsvc.publishing.dispatcher import Dispatcher, Pace
 from fieldsvc.publishing.endpoints import Endpoints
 from fieldsvc.publishing.feed import Feed
-from fieldsvc.publishing.lane import LaneLimits
 from fieldsvc.publishing.rendering import Renderer
+from fieldsvc.publishing.replaying import Replaying
+from fieldsvc.publishing.tools import LaneLimits
 from fieldsvc.settings import Settings
 from fieldsvc.store.database import Database, connect
+from fieldsvc.web import endpoints as endpoint_views
+from fieldsvc.web import replays, rights, subscriber
+from fieldsvc.web.auth import ACCESS, admitted
 
 ACCOUNT = "acct-one"
 
@@ -324,3 +330,43 @@ async def problems(request: web.Request, handler: Any) -> web.StreamResponse:
 @pytest.fixture
 def middleware() -> Any:
     return problems
+
+
+@pytest.fixture
+def replaying(database: Database, reader: Reader, vault: Vault, feed: Feed) -> Replaying:
+    renderer = Renderer(Opener(database, vault))
+    return Replaying(database, reader, vault=vault, feed=feed, renderer=renderer, settings=settings_of())
+
+
+@pytest.fixture
+async def client(
+    endpoints: Endpoints, replaying: Replaying, feed: Feed, reader: Reader, vault: Vault, journal: Journal
+) -> AsyncIterator[TestClient[Any, Any]]:
+    """The routes of subscribers, as acct-one; the keys of acct-two, acct-op and acct-med are their names."""
+    scopes = {"acct-one": frozenset[str](), "acct-two": frozenset[str](), "acct-op": frozenset({"operator"}),
+              "acct-med": frozenset({"health"})}  # fmt: skip
+    database = journal.database
+    await add_account(database, "acct-two")
+
+    class Known:
+        """The accounts of this file, in place of those of the database."""
+
+        def __init__(self) -> None:
+            self.database = database
+
+        async def account(self, name: str) -> Account:
+            if name not in scopes:
+                raise Unauthorized
+            return Account(name, "subscriber", scopes[name], None)
+
+    app = web.Application(middlewares=[problems, admitted])
+    app[ACCESS] = Known()
+    app.add_routes([*endpoint_views.routes, *replays.routes, *subscriber.routes])
+    rights.bind(app, complete=False)
+    app[endpoint_views.ENDPOINTS] = endpoints
+    app[replays.REPLAYING] = replaying
+    app[subscriber.FEED] = feed
+    app[subscriber.READER] = reader
+    app[subscriber.RENDERER] = Renderer(Opener(database, vault))
+    async with TestClient(TestServer(app), headers={"Authorization": "Bearer acct-one"}) as opened:
+        yield opened

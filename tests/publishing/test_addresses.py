@@ -30,6 +30,7 @@ HOSTILE_URLS = [
     "https://example.com:22/", "https://example.com:80/", "https://example.com:0/", "https://example.com:99999/",
     "https:///path", "https://", "//example.com/", "example.com", "", " https://example.com/", "https://example.com/ x",
     "https://exa\\mple.com/", "https://example.com\r\nX: y/", "https://example.com/#x", "https://[::1", "https://" + "a" * 2100,
+    "https://[::1]example.com:@", "https://a|[v1.a]@",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from fieldsvc.publishing.breaker import Breaker, Limits
+from fieldsvc.publishing.outage import Outage
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -86,8 +87,47 @@ def test_a_receiver_that_asks_for_time_gets_it_although_the_breaker_is_closed():
     assert breaker.may_send(at(60))
 
 
+def test_a_shorter_wait_asked_for_meanwhile_does_not_end_a_longer_one():
+    breaker = Breaker(Limits())
+    breaker.hold(at(60))
+    breaker.hold(at(10))
+    assert not breaker.may_send(at(59))
+    breaker.hold(at(90))
+    assert breaker.next_at() == at(90)
+
+
+def test_a_probe_that_the_receiver_puts_off_waits_for_the_later_of_both():
+    breaker = Breaker(Limits())
+    for _ in range(3):
+        breaker.failed("s", NOW, unreachable=True)
+    breaker.hold(at(3_600))
+    assert not breaker.may_send(at(3_599))
+    assert breaker.may_send(at(3_600))
+
+
+def test_what_is_kept_brings_it_back_as_it_was():
+    breaker = Breaker(Limits())
+    for number in range(3):
+        breaker.failed("s", at(number), unreachable=True)
+    opened_at, probe_at, step, held_until, *outage = breaker.kept
+    again = Breaker(Limits(), opened_at, probe_at, step, held_until, Outage(*outage))
+    assert again.kept == breaker.kept
+    assert (again.opened_at, again.outage.failing_since) == (at(2), NOW)
+
+
 def test_its_times_follow_a_shorter_schedule():
     limits = Limits.for_schedule((0, 0.1, 0.2, 0.5))
     assert (limits.first_open_s, limits.longest_open_s) == (0.2, 0.5)
     usual = Limits.for_schedule((0, 5, 300, 1800))
     assert (usual.first_open_s, usual.longest_open_s) == (30, 600)
+
+
+def test_ten_subjects_that_fail_with_no_success_between_open_it_however_long_that_took():
+    breaker = Breaker(Limits())
+    for number in range(9):
+        breaker.failed(f"s{number}", at(3_600 * number), unreachable=False)
+    breaker.succeeded("well", at(3_600 * 9))
+    for number in range(10):
+        assert breaker.is_closed
+        breaker.failed(f"s{number}", at(3_600 * (10 + number)), unreachable=False)
+    assert not breaker.is_closed

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import re
+from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ from fieldsvc.publishing import feed as feeds
 from fieldsvc.publishing.feed import BadCursor, CursorCodec, CursorExpired
 from fieldsvc.publishing.filters import TypeFilter
 from fieldsvc.publishing.formats.cloudevents import View
+from sql import query
 
 ALL = TypeFilter([])
 SUBJECTS = [f"item/RK{number}FR" for number in range(12)]
@@ -180,3 +183,64 @@ async def test_a_quiet_stream_pings_with_its_cursor_and_ends_when_the_caller_is_
     parts = [part async for part in stream]
     assert len(parts) >= 2
     assert all(part.startswith(b": ping\nid: ") for part in parts)
+
+
+async def test_a_place_is_exact_where_rows_were_committed_in_another_order_than_received(
+    feed, reader, journal, database
+):
+    await journal.say_all(SUBJECTS * 20)
+    random, base = Random(5), datetime(2026, 11, 1, 12, tzinfo=UTC)
+    rows = await database.pool.fetch("select shard, pos from event order by shard, pos")
+    received = {}
+    for row in rows:
+        late = timedelta(seconds=random.choice([0, 0, 0, random.uniform(0, 90)]))
+        received[row["shard"], row["pos"]] = base + timedelta(seconds=30 * row["pos"]) - late
+    await database.pool.executemany(
+        "update event set received_at = $3 where shard = $1 and pos = $2", [(*key, at) for key, at in received.items()]
+    )
+    await database.pool.execute("select make_days('2026-11-01', 1)")
+    await database.pool.execute("update event set day = '2026-11-01'")
+    for _ in range(60):
+        moment = base + timedelta(seconds=random.uniform(-60, 30 * 90))
+        found = await reader.at(moment)
+        for shard in range(4):
+            positions = [pos for (at_shard, pos), at in received.items() if at_shard == shard and at >= moment]
+            last = max(pos for at_shard, pos in received if at_shard == shard)
+            assert found[shard][1] == (min(positions) - 1 if positions else last), (shard, moment)
+
+
+async def test_a_place_in_time_is_found_by_the_key_of_one_day_and_not_by_reading_it(journal, database):
+    for _ in range(4):
+        await journal.say_all(SUBJECTS * 40)
+    days = "insert into event select day - n, shard, pos, gen_random_uuid(), part, kind, type, subject, subject_seq, account, site, run,"
+    rest = " occurred_at, received_at - n * interval '1 day', public, sealed_sha256, chain from event, generate_series(1, 5) n where n <= 5"
+    async with database.acquire() as connection:
+        await connection.execute("select make_days((now() at time zone 'UTC')::date - 6, 6)")
+        await connection.execute(days + rest)
+        await connection.execute("update event set received_at = day + pos * interval '1 minute'")
+        await connection.execute("vacuum analyze event")
+        await connection.execute("set plan_cache_mode = force_generic_plan")
+        await connection.execute(f"prepare place (date, timestamptz, timestamptz) as {query('event.place_at')}")
+        plan = await connection.fetch(
+            "explain (analyze, buffers off, timing off, summary off) execute place"
+            " ((now() at time zone 'UTC')::date - 2, (now() at time zone 'UTC')::date - 2 + interval '8 hours',"
+            " (now() at time zone 'UTC')::date - 2 + interval '7 hours 50 minutes')"
+        )
+    text = "\n".join(row[0] for row in plan)
+    assert "Seq Scan on event" not in text, text
+    removed = [int(number) for number in re.findall(r"Rows Removed by Filter: (\d+)", text)]
+    assert sum(removed) < 60, text  # the ten minutes of slack, in four shards
+
+
+async def test_a_wait_looks_at_a_bounded_number_of_rows_in_all(feed, journal, tools, monkeypatch):
+    monkeypatch.setattr(feeds, "MOST_SCANNED", 30)
+
+    async def check() -> View:
+        return View(tools.account)
+
+    job = asyncio.create_task(feed.poll(await feed.resolve(""), check, types=ALL, limit=10, wait_s=60))
+    for _ in range(4):
+        await journal.say_all(SUBJECTS, account="acct-other")
+        await asyncio.sleep(0)
+    page = await asyncio.wait_for(job, 20)
+    assert page.items == []

@@ -7,7 +7,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from fieldsvc.publishing.progress import After, Entry, Progress
+from fieldsvc.publishing.entries import Entry, parallel_key, subject_of
+from fieldsvc.publishing.progress import After, Progress
+from fieldsvc.publishing.runs import Runs, batch_id
 from fieldsvc.store.lanes import Changes, ParkedRow
 
 DAY = date(2026, 11, 21)
@@ -85,6 +87,14 @@ class World:
                     return
                 self.progress.add(Entry(shard, entry.position, entry.subject, entry.evt_id, b"x"))
 
+    def is_sent_again(self, name: str) -> bool:
+        """Whether a crash now would send an event again."""
+        subject, number = name.split(":")
+        parked, place = self.saved.parked.get(subject), (DAY, int(number))
+        if parked is not None and (place == parked.head or place in self.saved.backlog[subject]):
+            return True
+        return place > self.saved.cursors[int(subject[1:]) % 2] and (parked is None or place > parked.head)
+
     def step(self) -> None:
         """Start what may be sent, up to three at once, and let one of them end."""
         self.now += timedelta(seconds=1)
@@ -95,12 +105,15 @@ class World:
         while len(self.in_flight) < 3 and (subject := self.progress.take(self.now, parked_too=True)) is not None:
             assert subject not in self.in_flight, "two requests of one subject at once"
             head, parked = self.progress.head(subject), self.progress.parked.get(subject)
-            name = head.evt_id if head else f"{subject}:{parked.head[1]}" if parked else ""
+            name = head.evt_id if head else self.name_of(subject, parked.head[1]) if parked else ""
             self.in_flight[subject] = name
             self.sent.append(name)
         if self.in_flight:
             subject = self.random.choice(sorted(self.in_flight))
             self.end(subject, self.in_flight.pop(subject))
+
+    def name_of(self, subject: str, number: int) -> str:
+        return f"{subject}:{number}"
 
     def end(self, subject: str, name: str) -> None:
         fate = self.random.random()
@@ -178,6 +191,208 @@ def test_a_crash_sends_at_most_the_span_again(seed: int, subjects: int):
     assert set(world.acknowledged) == world.names()
 
 
+class Parallel(World):
+    """Every event on its own."""
+
+    def __init__(self, seed: int, subjects: int, events: int) -> None:
+        super().__init__(seed, subjects, events)
+        for entries in self.log.values():
+            for entry in entries:
+                subject, number = entry.subject, entry.position[1]
+                entry.evt_id = parallel_key(subject, f"evt_{number}")
+                entry.subject = entry.evt_id
+
+    def name_of(self, subject: str, number: int) -> str:
+        assert subject.endswith(f" evt_{number}")
+        return subject
+
+    def go_on(self, subject: str) -> None:
+        assert self.progress.acknowledged(subject, self.now) is After.FREE
+        assert not any(self.saved.backlog.values())
+
+
+class Batches(World):
+    """An endpoint that takes up to four events in one request."""
+
+    def __init__(self, seed: int, subjects: int, events: int) -> None:
+        super().__init__(seed, subjects, events)
+        self.runs = self.new_runs()
+        self.under_way: list[list[Entry]] = []
+        self.named: dict[str, tuple[str, ...]] = {}
+
+    def new_runs(self) -> Runs:
+        return Runs(self.progress, most=4, size=100)
+
+    def crash(self) -> None:
+        super().crash()
+        self.runs, self.under_way = self.new_runs(), []
+
+    def read(self) -> None:
+        for shard, track in self.progress.shards.items():
+            for entry in [entry for entry in self.log[shard] if entry.position > track.read]:
+                if self.progress.room() <= 0:
+                    return
+                self.runs.add(Entry(shard, entry.position, entry.subject, entry.evt_id, b"x"))
+
+    def step(self) -> None:
+        super().step()
+        probes = not self.in_flight and not self.under_way and self.random.random() < 0.1
+        if probes:
+            self.runs.one()
+        elif batch := self.runs.take(hurry=self.random.random() < 0.2):
+            self.send(batch)
+        if self.under_way and self.random.random() < 0.6:
+            batch = self.under_way.pop(self.random.randrange(len(self.under_way)))
+            fate = self.random.random()
+            if fate < 0.7:
+                self.acknowledged.extend(entry.evt_id for entry in batch)
+            if fate < 0.85:
+                self.runs.ended(batch, ok=fate < 0.7)
+            else:
+                self.runs.put_back(batch)
+
+    def send(self, batch: list[Entry]) -> None:
+        assert 2 <= len(batch) <= 4
+        places = [entry.position for entry in self.log[batch[0].shard]]
+        first = places.index(batch[0].position)
+        assert places[first : first + len(batch)] == [entry.position for entry in batch], "a run with a gap"
+        busy = {*self.in_flight, *(entry.subject for other in self.under_way for entry in other)}
+        assert not busy & {entry.subject for entry in batch}, "two requests of one subject at once"
+        ids = tuple(entry.evt_id for entry in batch)
+        assert self.named.setdefault(batch_id(ids), ids) == ids, "one id for two lists of events"
+        self.sent.extend(ids)
+        self.under_way.append(batch)
+
+
+class ParallelBatches(Batches, Parallel):
+    """Both: up to four events in one request, in any order."""
+
+
+def run(world: World, steps: int = 4000) -> None:
+    for _ in range(steps):
+        world.step()
+        if world.random.random() < 0.3:
+            world.save()
+        if world.random.random() < 0.02:
+            world.crash()
+        if set(world.acknowledged) | world.saved.dead >= world.names():
+            break
+    world.save()
+    assert set(world.acknowledged) | world.saved.dead >= world.names()
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=some.integers(0, 2**32), subjects=some.integers(1, 6), events=some.integers(1, 40))
+def test_in_batches_every_event_arrives_in_order_and_an_id_names_the_same_events_for_ever(
+    seed: int, subjects: int, events: int
+):
+    world = Batches(seed, subjects, events)
+    run(world)
+    first: dict[str, list[int]] = defaultdict(list)
+    for name in dict.fromkeys(world.sent):
+        subject, number = name.split(":")
+        first[subject].append(int(number))
+    assert all(numbers == sorted(numbers) for numbers in first.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=some.integers(0, 2**32), subjects=some.integers(1, 6), events=some.integers(1, 40))
+def test_in_mode_parallel_every_event_arrives_and_nothing_waits_behind_another(seed: int, subjects: int, events: int):
+    run(Parallel(seed, subjects, events))
+    run(ParallelBatches(seed, subjects, events))
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=some.integers(0, 2**32), subjects=some.integers(1, 8))
+def test_with_batches_a_crash_sends_at_most_the_span_again(seed: int, subjects: int):
+    world = Batches(seed, subjects, 60)
+    world.random.random = lambda: 0.2  # type: ignore[method-assign]  # everything is acknowledged, nothing saved
+    for _ in range(200):
+        world.step()
+    assert len(set(world.acknowledged)) <= SPAN
+    world.crash()
+    for _ in range(300):
+        world.step()
+        world.save()
+    assert len(world.sent) - len(set(world.sent)) <= SPAN
+    assert set(world.acknowledged) == world.names()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=some.integers(0, 2**32), subjects=some.integers(1, 8))
+def test_what_is_acknowledged_of_parked_subjects_counts_in_the_span(seed: int, subjects: int):
+    world = World(seed, subjects, 100)
+    world.random.random = lambda: 0.7  # type: ignore[method-assign]  # everything fails, and is saved
+    for _ in range(400):
+        world.step()
+        world.save()
+    assert world.progress.parked
+    world.random.random = lambda: 0.4  # type: ignore[method-assign]  # everything is acknowledged, and some of it saved
+    for _ in range(1000):
+        world.step()
+        unsaved = {name for name in world.acknowledged if world.is_sent_again(name)}
+        assert len(unsaved) <= SPAN
+        if world.random.randrange(30) == 0:
+            world.save()
+    assert set(world.acknowledged) == world.names()
+
+
+def test_in_a_full_span_what_is_parked_waits_for_a_save_and_keeps_a_place():
+    progress = Progress({0: START}, [], span=10, waiting=10)
+    progress.add(Entry(0, (DAY, 1), "bad", "e1", b"x"))
+    assert progress.take(NOW, parked_too=True) == "bad"
+    progress.park("bad", attempts=1, next_at=NOW, reason="status 500", now=NOW)
+    number = 2
+    while progress.room() > 0:
+        progress.add(Entry(0, (DAY, number), f"s{number}", f"e{number}", b"x"))
+        number += 1
+    assert number == 10  # one of ten waits to be saved, and one place is for the parked
+    assert progress.take(NOW, parked_too=True) == "bad"
+    assert progress.acknowledged("bad", NOW) is After.FREE
+    progress.park(progress.take(NOW, parked_too=True) or "", attempts=1, next_at=NOW, reason="status 500", now=NOW)
+    assert progress.take(NOW, parked_too=True) == "s3"
+    changes = progress.collect("e", 1)
+    assert changes is not None
+    progress.saved(changes)
+    assert progress.take(NOW, parked_too=True) == "s2"
+
+
+def test_what_was_parked_alone_stands_in_its_subject_when_order_is_wanted_again():
+    def row(number: int) -> ParkedRow:
+        return ParkedRow(parallel_key("a", f"evt_{number}"), 0, (DAY, number), 3, NOW, "status 500", NOW)
+
+    progress = Progress({0: (DAY, 6)}, [row(4), row(2), row(9)])
+    progress.fold()
+    assert {name: (parked.head, parked.attempts) for name, parked in progress.parked.items()} == {"a": ((DAY, 2), 3)}
+    changes = progress.collect("e", 1)
+    assert changes is not None
+    assert [each.subject for each in changes.parked] == ["a"]
+    assert {name for name, _place in changes.freed} == {parallel_key("a", f"evt_{number}") for number in (2, 4, 9)}
+    assert changes.backlog == [("a", 0, (DAY, 4))]
+    for number in (8, 9):  # read again from the cursor on: it may be that 8 was never acknowledged
+        progress.add(Entry(0, (DAY, number), "a", f"evt_{number}", b"x"))
+    assert progress._deferred == [("a", 0, (DAY, 8)), ("a", 0, (DAY, 9))]
+
+
+def test_what_stands_for_an_event_in_mode_parallel_names_its_subject():
+    key = parallel_key("item/RK1FR", "evt_0192-a_3")
+    assert key != parallel_key("item/RK1FR", "evt_0192-a_4")
+    assert (subject_of(key), subject_of("item/RK1FR")) == ("item/RK1FR", "item/RK1FR")
+
+
+def test_beyond_a_number_of_parked_subjects_nothing_is_taken_in():
+    progress = Progress({0: START}, [], span=100, waiting=50, most_parked=2)
+    for number in range(1, 4):
+        progress.add(Entry(0, (DAY, number), f"s{number}", f"e{number}", b"x"))
+    progress.park("s1", attempts=1, next_at=NOW, reason="status 500", now=NOW)
+    assert progress.room() > 0
+    progress.park("s2", attempts=1, next_at=NOW, reason="status 500", now=NOW)
+    assert progress.room() == 0
+    assert progress.take(NOW, parked_too=True) == "s1"
+    progress.acknowledged("s1", NOW)
+    assert progress.room() > 0
+
+
 def test_a_subject_that_fills_the_queue_alone_is_named():
     progress = Progress({0: START}, [], span=100, waiting=6)
     for number in range(1, 7):
@@ -210,3 +425,21 @@ def test_events_that_are_only_passed_over_move_the_cursor_when_idle():
     changes = progress.collect("e", 1, idle=True)
     assert changes is not None
     assert changes.cursors == {0: (DAY, 5)}
+
+
+def test_a_schedule_stands_still_while_the_breaker_is_open_but_a_fresh_head_is_due_at_once():
+    progress = Progress({0: START}, [], span=100, waiting=6)
+    for number in range(1, 4):
+        progress.add(Entry(0, (DAY, number), "ab"[number // 3], f"e{number}", b"x"))
+    due = NOW + timedelta(seconds=5)
+    for subject in ("a", "b"):
+        assert progress.take(NOW, parked_too=True) == subject
+        progress.park(subject, attempts=1, next_at=due, reason="status 500", now=NOW)
+    later = NOW + timedelta(hours=5)
+    assert progress.take_probe() == "a"  # its first event goes through as a probe, and its second is the head then
+    assert progress.acknowledged("a", later) is After.LOAD
+    entry = Entry(0, (DAY, 2), "a", "e2", b"x")
+    assert progress.refilled("a", [entry], whole=True, seen=progress.deferred("a"), now=later) is After.NEXT
+    progress.shift(timedelta(hours=5))
+    assert progress.parked["a"].next_at == later
+    assert progress.parked["b"].next_at == due + timedelta(hours=5)

@@ -8,8 +8,9 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from fieldsvc.publishing.runs import batch_id
 from fieldsvc.simulate.signatures import fault_of, key_of, sign
-from fieldsvc.simulate.subscriber import Subscriber
+from fieldsvc.simulate.subscriber import REPLAY_HEADER, Books, Subscriber
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 NEXT_SECRET = "whsec_" + base64.b64encode(b"n" * 32).decode()
@@ -38,11 +39,11 @@ class Sender:
     def __init__(self, session, url):
         self.session, self.url = session, url
 
-    async def send(self, body, *, message_id=None, secret=SECRET, timestamp=None, signature=None):
+    async def send(self, body, *, message_id=None, secret=SECRET, timestamp=None, signature=None, **more):
         message_id = message_id or orjson.loads(body)["id"]
         stamp = str(int(timestamp if timestamp is not None else time.time()))
         given = signature or sign(key_of(secret), message_id=message_id, timestamp=stamp, body=body)
-        headers = {"webhook-id": message_id, "webhook-timestamp": stamp, "webhook-signature": given}
+        headers = {"webhook-id": message_id, "webhook-timestamp": stamp, "webhook-signature": given, **more}
         async with self.session.post(self.url, data=body, headers=headers) as answer:
             return answer.status
 
@@ -176,6 +177,85 @@ async def test_an_event_that_overtakes_a_refused_one_is_reported(subscriber, sen
     subscriber.heal()
     await sender.send(event(3, 3))
     assert heard == ["Event missing: item/RK1 got sequence 3 after 1."]
+
+
+def batch(*events):
+    return b"[" + b",".join(events) + b"]"
+
+
+async def test_a_batch_is_taken_whole_and_its_copy_counts_as_copies(subscriber, sender, heard):
+    three = batch(event(1, 1), event(2, 2), event(3, 1, subject="item/RK2"))
+    assert await sender.send(three, message_id=batch_id(["evt_1", "evt_2", "evt_3"])) == 200
+    assert await sender.send(three, message_id=batch_id(["evt_1", "evt_2", "evt_3"])) == 200
+    assert await sender.send(event(4, 3)) == 200
+    counts = subscriber.counts()
+    assert (counts.delivered, counts.duplicates) == (4, 3)
+    assert heard == []
+
+
+async def test_a_batch_of_which_one_subject_fails_is_refused_whole(subscriber, sender, heard):
+    subscriber.fail_subject("item/RK2")
+    both = batch(event(1, 1), event(2, 1, subject="item/RK2"))
+    assert await sender.send(both, message_id=batch_id(["evt_1", "evt_2"])) == 500
+    assert subscriber.counts().delivered == 0
+    assert await sender.send(event(1, 1)) == 200
+    assert heard == []
+
+
+@pytest.mark.parametrize(
+    ("body", "message_id"),
+    [
+        (batch(event(1, 1), event(2, 2)), "evt_1"),
+        (batch(event(1, 1), event(2, 2)), "evt_1_b2"),
+        (batch(event(1, 1), event(2, 2)), batch_id(["evt_1", "evt_3"])),
+        (batch(event(1, 1), b"7"), "evt_1_b2"),
+        (b"[]", "evt_1_b0"),
+    ],
+)
+async def test_a_batch_that_is_not_what_its_id_says_is_refused(subscriber, sender, heard, body, message_id):
+    assert await sender.send(body, message_id=message_id) == 400
+    assert subscriber.counts().delivered == 0
+    assert len(heard) == 1
+
+
+async def test_test_events_and_replays_stand_beside_the_order(subscriber, sender, heard):
+    await sender.send(event(1, 5))
+    for number in (2, 3):
+        assert await sender.send(event(number, 0, subject="endpoint/ep_1")) == 200
+    assert await sender.send(event(4, 3), **{REPLAY_HEADER: "rp_1"}) == 200
+    assert await sender.send(event(5, 6)) == 200
+    assert subscriber.counts().delivered == 5
+    assert heard == []
+
+
+async def told_by(sender):
+    async with sender.session.get(sender.url.replace("/hook", "/report")) as answer:
+        return answer.status, await answer.json() if answer.status == 200 else None
+
+
+async def test_without_books_it_reports_nothing(sender):
+    assert (await told_by(sender))[0] == 404
+
+
+async def test_its_books_hold_what_it_applied_and_forget_who_is_erased(heard):
+    subscriber = Subscriber(secrets=[SECRET], on_violation=heard.append, books=Books())
+    async with aiohttp.ClientSession() as session:
+        sender = Sender(session, await subscriber.start())
+        await sender.send(event(1, 1, person="ref-1", words="hers"))
+        await sender.send(event(2, 2, person="ref-2", words="his"))
+        await sender.send(event(3, 1, subject="item/RK9", words="nobody named"))
+        await sender.send(event(3, 1, subject="item/RK9", words="nobody named"))
+        assert (await told_by(sender))[1]["erased"] == []
+        for number, person in ((4, "ref-1"), (5, "RK9")):
+            tombstone = orjson.loads(event(number, 1, subject=f"person/acct/{person}", person=person))
+            assert await sender.send(orjson.dumps({**tombstone, "type": "fieldsvc.person.erased.v1"})) == 200
+        await sender.send(event(2, 2, erased=True))
+        _, found = await told_by(sender)
+    await subscriber.close()
+    assert [each["id"] for each in found["applied"]] == ["evt_1", "evt_2", "evt_3", "evt_4", "evt_5"]
+    assert found["erased"] == ["ref-1", "RK9"]
+    assert not any(words in str(found) for words in ("hers", "his", "nobody named"))
+    assert heard == []
 
 
 async def test_before_it_knows_a_secret_it_asks_for_patience():

@@ -34,6 +34,8 @@ async def test_the_journal_is_read_by_its_key_and_only_on_the_days_that_count(da
     text = "\n".join(row[0] for row in plan)
     assert "Subplans Removed" in text, text
     assert "Seq Scan" not in text, text
+    walked = [line for line in text.splitlines() if "Filter" in line and "pos" in line]
+    assert not walked, text  # the cursor's day is not read from its beginning
 
 
 def test_the_check_says_what_is_wrong_by_its_exit_status() -> None:

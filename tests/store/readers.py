@@ -39,7 +39,12 @@ insert into parked (endpoint, subject, shard, day, pos, attempts, next_at, reaso
   values ('ep_' || md5($1), 'item/own-' || $1, 0, '{today}', 1, 1, now(), $1, now());
 insert into dead_letter (endpoint, event_id, subject, shard, day, pos, at, reason, attempts)
   values ('ep_' || md5($1), 'evt-' || $1, 'item/own-' || $1, 0, '{today}', 1, now(), $1, 1);
-insert into attempt (day, endpoint, event_id, n, at, ms, body_4k) values ('{today}', 'ep_' || md5($1), 'evt-' || $1, 1, now(), 1, $1::bytea);
+insert into replay (id, endpoint, mode, state, created_at, leased_until)
+  values ('rpl_' || $1, 'ep_' || md5($1), 'side', 'running', now(), now());
+insert into attempt (day, endpoint, event_id, n, at, ms, body_4k, subject, replay, event_ids)
+  values ('{today}', 'ep_' || md5($1), 'evt-' || $1, 1, now(), 1, $1::bytea, 'item/both', 'rp-both', array['evt-both', 'evt-' || $1]);
+insert into attempt (day, endpoint, event_id, n, at, ms, body_4k, subject, replay)
+  select '{today}', 'ep_' || md5($1), 'evt-both', n, now(), 1, $1::bytea, 'item/both', 'rp-both' from unnest(array[1, 2]) as n;
 insert into event (day, shard, pos, id, part, kind, type, subject, account, site, occurred_at, received_at, public, sealed_sha256, chain)
   select '{today}', 0, nextval('seen_pos'), $2::uuid, part, case part when 0 then 'public' else 'field' end, 'item.delivered',
     'item/own-' || $1, 'acc-' || $1, $1, now(), now(), $1::bytea, '{}', '' from unnest(array[0, -1]) as part;
@@ -79,9 +84,17 @@ VIEWERS: Mapping[str, Callable[[str], Viewer]] = {
 }
 
 
+ATTEMPTS = ("page", "failed", "of_subject", "of_replay")
+
+
 def endpoint(side: str) -> str:
     """The id of a side's endpoint."""
     return f"ep_{hashlib.md5(side.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def attempts_of(side: str, event_id: str | None = None) -> list[Any]:
+    """What lists of attempts are asked with: both sides' subject, replay and batch, so that the endpoint alone tells them apart."""
+    return [endpoint(side), EARLY, LATE, "", 0, 9, None, None, False, event_id, "item/both", "rp-both"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +151,11 @@ READS = (
     Read("endpoint.page", ("subscriber",), "account = $1", lambda side: [f"acc-{side}", "", 9]),
     Read("endpoint.read", ("subscriber",), "account = $1 and id = $2", lambda side: [f"acc-{side}", endpoint(side)]),
     Read("lane.health", ("subscriber",), "lane.endpoint = $1", lambda side: [endpoint(side)]),
-    Read("attempt.page", ("subscriber",), "endpoint = $1", lambda side: [endpoint(side), LATE, "", 0, None, 9]),
+    *(Read(f"attempt.{name}", ("subscriber",), "endpoint = $1", attempts_of) for name in ATTEMPTS),
+    Read("attempt.of_event", ("subscriber",), "endpoint = $1", lambda side: attempts_of(side, "evt-both")),
+    Read("parked.page", ("subscriber",), "endpoint = $1", lambda side: [endpoint(side), "", 9]),
+    Read("dead_letter.page", ("subscriber",), "endpoint = $1", lambda side: [endpoint(side), LATE, "", 9]),
+    Read("replay.page", ("subscriber",), "r.endpoint = $1", lambda side: [endpoint(side), "rpl_~", 9]),
     Read("event.public_by_id", ("subscriber",), "id = $1", lambda side: [EVENTS[side], 0, TODAY]),
     Read("subject_head.load", ("subscriber",), "subject = any($1::text[])", lambda side: [[f"item/own-{side}"]]),
     Read(

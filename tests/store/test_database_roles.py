@@ -45,6 +45,7 @@ SUBSCRIBER = {
     "event": "*",
     "lane": "*",
     "parked": "*",
+    "replay": "*",
     "round": "id site",
     "run": "day id risk round_id",
     "subject_head": "*",
@@ -53,10 +54,10 @@ SUBSCRIBER = {
 CLOSED = frozenset(
     """
     address audit audit_end audit_head commune contact cover_proposal cursor delivery_point_cursor delivery_point_memory desk
-    endpoint_secret enrolment erasure event_id idempotency instruction kept_proof lane_backlog learned_time legal_hold media
-    media_want migration moved_point notebook notice person_key pilot progress quarantine receipt report_cursor report_month
+    dispatcher endpoint_secret enrolment erasure event_id idempotency instruction kept_proof lane_backlog learned_time legal_hold media
+    media_want migration moved_point notebook notice person_key pilot progress quarantine receipt replay_cursor replay_event report_cursor report_month
     report_subject report_waiting run_state run_thing sealed session shard sheet_shown sign_in silence_learned silent_stretch
-    state stop_move store timer track window_threat
+    state stop_move store stream_lane timer told track window_threat
     """.split()
 )
 _GRANTED = """

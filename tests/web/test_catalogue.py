@@ -18,16 +18,19 @@ import handlers
 from fieldsvc.access.enrolment import credentials
 from fieldsvc.errors import NotFound
 from fieldsvc.intake.reasons import REASONS, STATUSES, WARNINGS
+from fieldsvc.publishing.endpoints import Shown
 from fieldsvc.publishing.formats.cloudevents import View
 from fieldsvc.publishing.signing import verify
 from fieldsvc.store.attempts import Attempt
 from fieldsvc.store.endpoints import Endpoint
-from fieldsvc.web import asyncapi, carrier, catalogue, documents, subscriber
+from fieldsvc.web import asyncapi, carrier, catalogue, documents, endpoints
 from fieldsvc.web.catalogue import CATALOGUE, Catalogue, types_document
+from fieldsvc.web.endpoint_bodies import EndpointChange, NewEndpoint
 from fieldsvc.web.openapi import described_routes, key_of, openapi_document, summary_of
 from fieldsvc.web.pages.page import POLICY
 from fieldsvc.web.problems import from_error
 from fieldsvc.web.reference.bodies import WRITTEN
+from fieldsvc.web.reference.endpoint_examples import ANSWERS
 from fieldsvc.web.reference.events import examples_of_public, field_examples, receivable
 from fieldsvc.web.reference.examples import ACCOUNT, public_examples
 from fieldsvc.web.reference.markdown import events_markdown
@@ -268,8 +271,8 @@ def test_schemas_require_nothing_that_a_reader_may_not_get(registry: Registry) -
 def test_what_views_answer_fits_what_is_written_about_it(registry: Registry) -> None:
     now = datetime(2026, 11, 21, 9, 42, tzinfo=UTC)
     endpoint = Endpoint("ep_1", "acc-1", "https://a.example/", ["item.*"], False, "active", None, 1, now)
-    shown = subscriber._endpoint_json(endpoint)
-    attempt = subscriber._attempt_json(Attempt("ep_1", "evt_1", 1, now, 200, 12, None, b"ok"))
+    shown = endpoints.endpoint_json(endpoint, Shown(["X-Tenant"], bearer=True))
+    attempt = endpoints.tried_json(Attempt("ep_1", "evt_1", 1, now, 200, 12, None, b"ok"))
     device = {**credentials("http://a", "d-1", token="t", passphrase="p"), "carrier": "c", "site": "s", "round": None}
     problem = from_error(NotFound()).body
     assert isinstance(problem, bytes)
@@ -287,6 +290,21 @@ def test_what_views_answer_fits_what_is_written_about_it(registry: Registry) -> 
     for name, answer in answers.items():
         assert faults(answer, WRITTEN[name], document) == []
         assert faults({key: answer[key] for key in list(answer)[1:]}, WRITTEN[name], document)
+
+
+def test_the_examples_of_endpoints_are_what_is_taken_and_answered(openapi: dict[str, Any]) -> None:
+    for model in (NewEndpoint, EndpointChange):
+        (asked,) = openapi["components"]["schemas"][f"endpoint_bodies.{model.__name__}"]["examples"]
+        assert len(model.model_validate_json(orjson.dumps(asked)).asked) == len(asked)
+    shown = 0
+    for path, operations in openapi["paths"].items():
+        for method, said in operations.items():
+            for answer in said["responses"].values() if path.startswith("/v1/endpoints") else ():
+                schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+                for example in schema.get("examples", ()):
+                    assert faults(example, {"$ref": schema["$ref"]}, openapi) == [], (method, path)
+                    shown += 1
+    assert shown >= len(ANSWERS)
 
 
 def test_a_service_in_a_new_file_is_in_every_document(tmp_path: Path) -> None:
@@ -309,13 +327,15 @@ def test_asyncapi_receives_every_field_event_and_sends_every_public_one(
 ) -> None:
     assert messages["asyncapi"] == "3.1.0"
     actions = {name: operation["action"] for name, operation in messages["operations"].items()}
-    assert actions == {"receive_field_events": "receive", "send_to_webhook": "send", "send_to_feed": "send"}
+    assert actions.pop("receive_field_events") == "receive"
+    assert actions == dict.fromkeys(("send_to_webhook", "send_to_feed", "send_to_stream"), "send")
     taken = {
         pointer["$ref"].rpartition("/")[2] for pointer in messages["operations"]["receive_field_events"]["messages"]
     }
     assert taken == {f"field.{name}" for name in registry.kinds}
     sent = {pointer["$ref"].rpartition("/")[2] for pointer in messages["operations"]["send_to_webhook"]["messages"]}
-    assert sent == {f"webhook.{said.name}" for said in receivable(registry)}
+    others = {"webhook.batch", "webhook.epcis", "webhook.fhir", "webhook.suivi"}
+    assert sent == {f"webhook.{said.name}" for said in receivable(registry)} | others
     assert messages["channels"]["webhook"]["address"] is None
 
 
@@ -335,8 +355,9 @@ def test_examples_of_messages_fit_their_schemas_and_their_signatures_verify(mess
             assert faults(example["payload"], message["payload"], messages) == []
             if "headers" in message:
                 assert faults(example["headers"], message["headers"], messages) == []
+            if name.startswith("webhook."):
                 now, body = float(example["headers"]["webhook-timestamp"]), orjson.dumps(example["payload"])
-                assert verify([key[0]], example["headers"], body, now=now) == example["payload"]["id"]
+                assert verify([key[0]], example["headers"], body, now=now) == example["headers"]["webhook-id"]
 
 
 # What is served

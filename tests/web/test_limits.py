@@ -20,7 +20,7 @@ from fieldsvc.access import enrolment
 from fieldsvc.access.tokens import digest
 from fieldsvc.platform import Platform
 from fieldsvc.simulate.town import Town
-from fieldsvc.web.rates import CHANGES, DEVICE, ENROL, PERSON, RATED, RATES, REFUSED, SIGN_IN
+from fieldsvc.web.rates import CHANGES, DEVICE, ENROL, PERSON, RATED, RATES, REFUSED, SIGN_IN, TRIALS
 from fieldsvc.work import imports
 from tests.acceptance.conftest import SITE, World, example_round
 from tests.acceptance.service import Caller, Service, field_event, fresh
@@ -95,6 +95,16 @@ def test_a_phone_that_sends_too_much_is_told_when_and_is_never_blocked_for_good(
     assert world.phone.ask("GET", "/v1/services").status == 200
     clock.now += int(refused[0].headers["retry-after"])
     assert phone.ask("GET", "/v1/services").status == 200
+
+
+def test_requests_that_the_service_makes_at_once_have_a_limit_of_their_own(world: World, clock: Clock) -> None:
+    missing = f"/v1/endpoints/ep_{2:032x}"
+    asked = [world.rival.ask("POST", f"{missing}/test").status for _ in range(TRIALS.most + 2)]
+    assert Count(asked) == {404: TRIALS.most, 429: 2}
+    assert world.rival.ask("POST", f"{missing}/resend", {"event_id": "evt_x"}).status == 429
+    assert world.rival.ask("GET", missing).status == 404
+    clock.now += TRIALS.window_s
+    assert world.rival.ask("POST", f"{missing}/test").status == 404
 
 
 def test_guessed_credentials_shut_nobody_out_who_was_let_in_before(world: World, clock: Clock) -> None:

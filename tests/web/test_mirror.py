@@ -414,7 +414,9 @@ NOT_NOTED = {
     "/v1/live": "today's rounds, by every screen", "/v1/rounds": "lines", "/v1/rounds/{id}": "lines",
     "/v1/delivery-points": "places", "/v1/hazards": "places", "/v1/cases": "without what was said",
     "/v1/ideas": "told to all colleagues", "/v1/endpoints": "their own", "/v1/endpoints/{id}": "their own",
-    "/v1/endpoints/{id}/attempts": "their own",
+    "/v1/endpoints/{id}/attempts": "their own", "/v1/endpoints/{id}/replays": "their own",
+    "/v1/endpoints/{id}/replays/{rid}": "their own",
+    "/v1/endpoints/{id}/parked": "their own", "/v1/endpoints/{id}/dead-letters": "their own",
     "/suivi/v2/idships/{ids}": "public states of items",
 }  # fmt: skip
 

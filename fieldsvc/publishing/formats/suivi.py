@@ -8,8 +8,14 @@ offset, five steps of which each has been reached if a later one has. A step's `
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
+import orjson
+
+from fieldsvc.publishing.formats import telling
+from fieldsvc.publishing.formats.telling import CORRECTED, Told
 from handlers import item_ids
 from handlers.fields import parse_time
 from handlers.item_codes import PRINTED, code_of
@@ -20,6 +26,13 @@ MAIL, FOREIGN_MAIL, PARCEL = 1, 2, 4  # 3 is an express company's
 FINAL = frozenset({"item.delivered", "item.collected", "item.returned_to_sender"})
 GIVEN = frozenset({"item.delivered", "item.collected"})
 WAITS = frozenset({"item.held", "item.delivery_attempted"})
+CARRIED: Mapping[str, frozenset[str]] = MappingProxyType(  # by type, beside the item's own number
+    {
+        "item.delivery_attempted": frozenset({"reason", "next"}),
+        "item.held": frozenset({"office", "until"}),
+        CORRECTED: frozenset({"corrects"}),
+    }
+)
 _LEVEL = {"item.announced": 1, "item.loaded": 4, "item.out_for_delivery": 4, "item.delivery_attempted": 4}
 _ARRIVED = 3  # whatever else is said of an item, it has reached the site
 _STEPS: tuple[Mapping[str, str], ...] = (
@@ -48,6 +61,32 @@ _WRONG: Mapping[int, Mapping[str, str]] = {
     400: {"fr": "Ce numéro n'est pas valide.", "en": "This number is not valid."},
     404: {"fr": "Ce numéro n'est pas connu.", "en": "This number is not known."},
 }
+
+
+def covers(event_type: str) -> bool:
+    """Tell whether such an event changes what is said of an item."""
+    return event_type in telling.PUBLISHED and event_type.startswith(("item.", CORRECTED))
+
+
+@lru_cache(maxsize=64)
+def lost(event_type: str) -> tuple[str, ...]:
+    """Name what a shipment has no place for."""
+    return telling.lost(event_type, CARRIED.get(event_type, frozenset()) | {"item_id"}) if covers(event_type) else ()
+
+
+def write(told: Told) -> bytes:
+    """Write the item's shipment as it stood with this event: what is said of it up to there, and holds. In French."""
+    rows = [*told.before(), told]
+    gone = {shown.supersedes for each in rows if (shown := each.seen).supersedes}
+    held = [each for each in rows if each.row.evt_id not in gone]
+    events = [ItemEvent(each.row.type, each.row.occurred_at, each.seen.data) for each in held]
+    reader = Reader("fr", told.origin.zone, f"{told.origin.address}/suivi?code=")
+    return orjson.dumps(found(told.row.subject.partition("/")[2], events, reader))
+
+
+def join(bodies: Sequence[bytes]) -> bytes:
+    """Make one list of several answers, as several numbers are answered."""
+    return b"[%s]" % b",".join(bodies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,41 @@ _ENDPOINT: dict[str, Schema] = {
     "url": {"type": "string", "format": "uri"},
     "types": array(STRING),
     "thin": BOOLEAN,
+    "mode": {"enum": ["subject", "parallel"]},
+    "batch": INTEGER,
+    "format": {"enum": ["cloudevents", "epcis", "fhir", "suivi"]},
+    "filter": nullable(ANY),
+    "sites": array(STRING),
+    "postcodes": array(STRING),
+    "headers": {**array(STRING), "description": "The names; values are not shown."},
+    "bearer": {"type": "boolean", "description": "Whether there is one."},
+    "rate_per_s": nullable(NUMBER),
+    "in_flight": nullable(INTEGER),
+    "on_exhausted": {"enum": ["dead_letter", "block"]},
+    "schedule": nullable(array(NUMBER)),
+    "description": STRING,
     "state": {"enum": ["active", "paused", "disabled"]},
+    "since": {**TIME, "description": "Since when it is in this state."},
     "reason": {**nullable(STRING), "description": "Why it is not active."},
     "created_at": TIME,
 }
 _SECRET: Schema = {"type": "string", "pattern": "^whsec_", "description": "The signing key, shown this once."}
+_HEALTH: dict[str, Schema] = {
+    "breaker": {"enum": ["closed", "open"]},
+    "next_probe_at": nullable(TIME),
+    "held_until": nullable(TIME),
+    "failing_since": {**nullable(TIME), "description": "Since when nothing was acknowledged, while attempts fail."},
+    "last_failure_at": nullable(TIME),
+    "last_success_at": {**nullable(TIME), "description": "Among the newest thousand attempts."},
+    "backlog": {
+        "type": "integer",
+        "description": "Events behind its cursors; those of parked subjects are not among them.",
+    },
+    "backlog_is_exact": {"type": "boolean", "description": "False: an estimate from the first 500 rows of each shard."},
+    "lag_s": {"type": "number", "description": "Age of the oldest event that is not acknowledged, parked ones too."},
+    "parked": {"type": "integer", "description": "Subjects that wait alone for their retry."},
+    "dead_letters": {"type": "integer", "description": "Events whose schedule is exhausted."},
+}
 _RUN_STATE: Schema = {"type": "string", "description": "planned, started, paused or ended."}
 
 WRITTEN: Mapping[str, Schema] = {
@@ -243,36 +273,85 @@ WRITTEN: Mapping[str, Schema] = {
     "EndpointHealth": record(
         {
             **_ENDPOINT,
-            "health": record(
-                {
-                    "breaker": {"enum": ["closed", "open"]},
-                    "next_probe_at": nullable(TIME),
-                    "held_until": nullable(TIME),
-                    "parked": {"type": "integer", "description": "Subjects that wait alone for their retry."},
-                    "dead_letters": {"type": "integer", "description": "Events whose schedule is exhausted."},
-                }
-            ),
+            "health": record(_HEALTH),
+            "secrets": array(record({"created_at": TIME, "expires_at": nullable(TIME)})),
         }
+    ),
+    "EndpointResumed": record(
+        {
+            **_ENDPOINT,
+            "skipped": {
+                **nullable(INTEGER),
+                "description": "How many events were skipped; null where it goes on as it stood.",
+            },
+            "warnings": {
+                **array(STRING),
+                "description": "`retention_passed_cursor`: events that it had not read are no longer kept.",
+            },
+        },
+        {"oldest": {"type": "string", "description": "With that warning: the oldest cursor of the feed."}},
     ),
     "Endpoints": record({"endpoints": array(ref("Endpoint")), "next": nullable(STRING)}),
     "SecretRotated": record({"id": STRING, "secret": _SECRET, "overlap_s": NUMBER}),
     "Attempt": record(
         {
-            "event_id": STRING,
+            "event_id": {"type": "string", "description": "Of a batch: its `webhook-id`."},
+            "subject": nullable(STRING),
+            "events": {"type": "integer", "description": "How many events the request carried."},
             "attempt": {"type": "integer", "description": "From 1; 0 for a probe and for a test."},
             "at": TIME,
             "status": nullable(INTEGER),
             "ms": INTEGER,
             "error": {**nullable(STRING), "description": "Without a status: dns, connect, tls, timeout, …"},
-            "body": {"type": "string", "description": "The first 4 KiB of the answer."},
+            "repeats": {
+                "type": "integer",
+                "description": "Equal failures of an event beyond the tenth are logged one in ten; this one stands for so many.",
+            },
+            "replay": {**nullable(STRING), "description": "The side replay that it belonged to."},
+            "body": {
+                **nullable(STRING),
+                "description": (
+                    "The first 4 KiB of the answer; null where what was sent held sealed data, which an answer may repeat: "
+                    "that one is not kept."
+                ),
+            },
         }
     ),
     "Attempts": record({"attempts": array(ref("Attempt")), "next": nullable(STRING)}),
+    "ParkedSubjects": record(
+        {
+            "parked": array(
+                record(
+                    {
+                        "subject": STRING,
+                        "since": TIME,
+                        "attempts": INTEGER,
+                        "reason": STRING,
+                        "next_at": TIME,
+                        "behind": {
+                            "type": "integer",
+                            "description": "Events behind its head; 1000 for as many or more.",
+                        },
+                    }
+                )
+            ),
+            "next": nullable(STRING),
+        }
+    ),
+    "DeadLetters": record(
+        {
+            "dead_letters": array(
+                record({"event_id": STRING, "subject": STRING, "at": TIME, "reason": STRING, "attempts": INTEGER})
+            ),
+            "next": nullable(STRING),
+        }
+    ),
     "FeedPage": record(
         {
             "events": array(ref("PublicEvent")),
             "next": {"type": "string", "description": "The cursor to go on from, also when there are no events."},
-        }
+        },
+        {"from": {"type": "string", "description": "After `seek`: the cursor just before what was sought."}},
     ),
     "Types": record(
         {
@@ -284,6 +363,10 @@ WRITTEN: Mapping[str, Schema] = {
                         "title": ref("Title"),
                         "services": array(STRING),
                         "schema": {**ANY, "description": "JSON Schema of `data`; `x-class` is the class of a field."},
+                        "formats": {
+                            **ANY,
+                            "description": "The formats that have the type, each with the fields that it loses: `{epcis: {lost: [...]}}`.",
+                        },
                     },
                     {"example": ANY},
                 )
@@ -292,22 +375,3 @@ WRITTEN: Mapping[str, Schema] = {
     ),
     "Health": record({"status": STRING}, {"missing": array(STRING)}),
 }
-
-
-WEBHOOK_HEADERS: Schema = {
-    **record(
-        {
-            "webhook-id": {"type": "string", "description": "The event's id: the same in every retry. Drop what you know."},
-            "webhook-timestamp": {
-                "type": "string",
-                "pattern": "^[0-9]+$",
-                "description": "Unix seconds of this attempt. Refuse what is five minutes off.",
-            },
-            "webhook-signature": {
-                "type": "string",
-                "description": "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; several with a space between while keys overlap.",
-            },
-        }
-    ),
-    "description": "Standard Webhooks 1.0.0.",
-}  # fmt: skip

@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fieldsvc.web.reference.examples import EVENT_ID, MORNING, field_example, public_examples, subject_of
+from fieldsvc.web.reference.examples import (
+    EVENT_ID,
+    MORNING,
+    OWNER,
+    Example,
+    field_example,
+    public_rows,
+    shown_to,
+    subject_of,
+)
 from fieldsvc.web.reference.schemas import Components, Schema, ref
 from handlers import corrections
 from handlers.base import evt_id, wire_type
@@ -153,8 +162,8 @@ def field_examples(registry: Registry) -> dict[str, list[dict[str, Any]]]:
     return examples | {name: [field_example(name, subject, data) for data in corrections.EXAMPLES]}
 
 
-def examples_of_public(registry: Registry) -> dict[str, dict[str, Any]]:
-    """Return an example of each type that the services' stories reach, and of the test event."""
+def examples_of_public(registry: Registry, rows: Mapping[str, Example] | None = None) -> dict[str, dict[str, Any]]:
+    """Return an example of each type that the services' stories reach, and of the test event. `rows`: if they are known."""
     subject, time = f"endpoint/{_ENDPOINT}", format_time(MORNING)
     tested = {
         "specversion": "1.0",
@@ -169,7 +178,7 @@ def examples_of_public(registry: Registry) -> dict[str, dict[str, Any]]:
         "sequence": f"{0:020d}",
         "data": {"endpoint": _ENDPOINT},
     }
-    return {**public_examples(registry), TESTED.name: tested}
+    return {**shown_to(OWNER, rows or public_rows(registry)), TESTED.name: tested}
 
 
 def _typed(envelope: str, name: str, title: Mapping[str, str], data: Schema) -> Schema:

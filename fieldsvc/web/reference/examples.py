@@ -6,6 +6,7 @@ happens. The first event of each public type is its example.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,10 +14,10 @@ from uuid import UUID
 import orjson
 
 from fieldsvc.journal.reader import Row
-from fieldsvc.publishing.formats.cloudevents import View, render
+from fieldsvc.publishing.formats.cloudevents import Opened, View, render
 from handlers import tasks
 from handlers.base import Handler, validated, wire_type
-from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, Payload, format_time, split
+from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, FieldClass, Payload, format_time, split
 from handlers.registry import Registry
 from handlers.story import Actor, Event, PublicEvent, Refused, SetTimer, State
 
@@ -54,15 +55,37 @@ def field_example(name: str, subject: str, data: Mapping[str, Any]) -> dict[str,
     }
 
 
-def public_examples(registry: Registry, view: View = OWNER) -> dict[str, dict[str, Any]]:
-    """Return one public event for each type that a story of examples reaches; by default as its own account gets it."""
-    found: dict[str, dict[str, Any]] = {}
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A public event as it is stored, with its parts, and what was said of its subject before it."""
+
+    row: Row
+    parts: Opened
+    earlier: Sequence[tuple[Row, Opened]]
+
+
+def public_rows(registry: Registry) -> dict[str, Example]:
+    """Return one public event for each type that a story of examples reaches."""
+    found: dict[str, Example] = {}
     for stories in (_in_order, _in_reverse, _alone):
         for handler in registry.handlers.values():
             for events in stories(handler):
-                for name, event in _told(handler, registry, events, view=view):
-                    found.setdefault(name, event)
+                before: dict[str, list[tuple[Row, Opened]]] = {}
+                for row, parts in _told(handler, registry, events):
+                    earlier = before.setdefault(row.subject, [])
+                    found.setdefault(row.type, Example(row, parts, tuple(earlier)))
+                    earlier.append((row, parts))
     return found
+
+
+def public_examples(registry: Registry, view: View = OWNER) -> dict[str, dict[str, Any]]:
+    """Return those events as subscribers receive them; by default as their own account does."""
+    return shown_to(view, public_rows(registry))
+
+
+def shown_to(view: View, rows: Mapping[str, Example]) -> dict[str, dict[str, Any]]:
+    """Write examples as a view may see them."""
+    return {name: orjson.loads(render(each.row, each.parts, view)) for name, each in rows.items()}
 
 
 def subject_of(handler: Handler, name: str, data: Mapping[str, Any]) -> str:
@@ -90,8 +113,8 @@ def _alone(handler: Handler) -> Iterator[Sequence[Event | None]]:
 
 
 def _told(
-    handler: Handler, registry: Registry, events: Sequence[Event | None], *, view: View
-) -> Iterator[tuple[str, dict[str, Any]]]:
+    handler: Handler, registry: Registry, events: Sequence[Event | None]
+) -> Iterator[tuple[Row, dict[str, dict[str, Any]]]]:
     """Tell a story as its events arrive, each at its own time."""
     states: dict[str, State] = {}
     heads: dict[str, int] = {}
@@ -111,7 +134,9 @@ def _told(
                 due[event.subject, timer.kind] = timer
         for public in decision.public_events:
             heads[event.subject] = heads.get(event.subject, 0) + 1
-            yield public.type, _rendered(_row(registry, event, public, heads[event.subject]), registry, public, view)
+            parts = split(registry.public[public.type].data, public.data)
+            opened = {each.value: parts[each] for each in SEALED_CLASSES if each in parts}
+            yield _row(event, public, parts, sequence=heads[event.subject]), opened
 
 
 def _rung(due: dict[tuple[str, str], SetTimer], number: int) -> Event | None:
@@ -171,8 +196,7 @@ def _said(subject: str, number: int, name: str, data: Mapping[str, Any], by: str
     return Event(UUID(EVENT_ID.format(number + 1)), name, subject, at, data, Actor(by), site=SITE, extra_part=1)
 
 
-def _row(registry: Registry, event: Event, public: PublicEvent, sequence: int) -> Row:
-    parts = split(registry.public[public.type].data, public.data)
+def _row(event: Event, public: PublicEvent, parts: Mapping[FieldClass, Mapping[str, Any]], *, sequence: int) -> Row:
     sealed = [each.value for each in SEALED_CLASSES if each in parts]
     content: dict[str, Any] = {"public": parts.get(PUBLIC, {}), "operational": parts.get(OPERATIONAL, {})}
     content |= {"supersedes": public.supersedes} if public.supersedes else {}
@@ -193,10 +217,3 @@ def _row(registry: Registry, event: Event, public: PublicEvent, sequence: int) -
         received_at=event.occurred_at + timedelta(seconds=3),
         public=orjson.dumps(content),
     )
-
-
-def _rendered(row: Row, registry: Registry, public: PublicEvent, view: View) -> dict[str, Any]:
-    parts = split(registry.public[public.type].data, public.data)
-    opened = {each.value: parts[each] for each in SEALED_CLASSES if each in parts}
-    shown: dict[str, Any] = orjson.loads(render(row, opened, view))
-    return shown

@@ -8,6 +8,7 @@ import orjson
 from fieldsvc.intake.reasons import REASONS, STATUSES, WARNINGS
 from fieldsvc.web.reference.events import examples_of_public, field_examples, receivable, services_of
 from fieldsvc.web.reference.schemas import Schema, schema_of
+from fieldsvc.web.reference.webhooks import other_formats
 from handlers import corrections
 from handlers.base import Handler, wire_type
 from handlers.fields import FieldClass
@@ -111,6 +112,9 @@ def _public(said: PublicType, examples: Mapping[str, Any], services: Iterable[st
         yield f"### `{said.name}`: {said.title['en']}\n"
         yield f"{said.title['fr']}. Out as `{wire_type(said.name)}`, from: {said_by}.\n"
     yield from _fields(schema_of(said.data))
+    for form in other_formats(said.name):
+        lost = ", ".join(f"`{path}`" for path in form.lost(said.name))
+        yield f"Also as `{form.name}`; lost there: {lost or 'nothing'}.\n"
     if said.name in examples:
         yield from _example(examples[said.name]["data"])
 

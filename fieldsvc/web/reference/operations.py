@@ -1,11 +1,10 @@
 """One entry for each route, keyed (method, path): what the docstring of its view does not say. A test holds it to the router."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCode, BadCsrf, TooManyTries
-from fieldsvc.publishing.feed import BadCursor, CursorExpired
+from fieldsvc.publishing.feed import BadCursor, BadPlace, CursorExpired
 from fieldsvc.web.auth import CSRF_HEADER
 from fieldsvc.web.reference.address_changes import ADDRESS_CHANGES
 from fieldsvc.web.reference.bodies import ANY, INTEGER, STRING, array, record
@@ -14,6 +13,7 @@ from fieldsvc.web.reference.delivery_changes import DELIVERY_CHANGES
 from fieldsvc.web.reference.delivery_points import DELIVERY_POINTS
 from fieldsvc.web.reference.desks import DESKS
 from fieldsvc.web.reference.discretion import DISCRETION
+from fieldsvc.web.reference.endpoints import ENDPOINTS
 from fieldsvc.web.reference.hazards import HAZARDS
 from fieldsvc.web.reference.media import MEDIA
 from fieldsvc.web.reference.mirror import MIRROR
@@ -37,12 +37,12 @@ from fieldsvc.web.reference.operation import (
 )
 from fieldsvc.web.reference.phones import ALERTS, APPS
 from fieldsvc.web.reference.positions import FIXES, TAKEN
+from fieldsvc.web.reference.replays import REPLAYS
 from fieldsvc.web.reference.reports import REPORTS
 from fieldsvc.web.reference.roster import ROSTER
 from fieldsvc.web.reference.schemas import Schema, ref
 from fieldsvc.web.reference.sheets import SHEETS
 from fieldsvc.web.reference.supervision import SUPERVISION
-from fieldsvc.web.subscriber import EndpointChange, NewEndpoint, Rotation
 from fieldsvc.web.tasks import KEY_HEADER
 from fieldsvc.work import errors as w
 from fieldsvc.work.booking import NoDeskOpen
@@ -64,7 +64,7 @@ _IDEMPOTENCY = parameter(
     "1 to 255 printable characters; the same key and body within 24 hours get the first answer again.",
 )
 _CSRF_NOTE = f"A session needs its token in the header {CSRF_HEADER}; credentials in the header Authorization do not."
-_TASK_ID, _ENDPOINT_ID = {"id": "The task."}, {"id": "The endpoint."}
+_TASK_ID = {"id": "The task."}
 _NO_BODY = {204: Answer("Done.")}
 
 _EVENTS: Table = {
@@ -195,68 +195,6 @@ _TASKS: Table = {
 }
 
 
-def _of_endpoint(fr: str, answers: Mapping[int, Answer], **more: Any) -> Operation:
-    faults = (*more.pop("faults", ()), *_AUTH, e.NotFound)
-    return Operation("endpoints", fr, answers, security=KEY, faults=faults, path=_ENDPOINT_ID, **more)
-
-
-_ENDPOINTS: Table = {
-    ("POST", "/v1/endpoints"): Operation(
-        "endpoints",
-        "Crée un point de réception ; sa clé de signature n'est montrée qu'ici.",
-        one(201, "The endpoint with its key.", ref("EndpointMade"), Location="The endpoint."),
-        security=KEY,
-        faults=(*_BODY, *_AUTH, BadCursor, e.Conflict, CursorExpired),
-        body={JSON: NewEndpoint},
-        description=(
-            "`types` holds names such as `item.delivered`, with `*` for a segment; none means all. It starts at its "
-            'creation, or from "oldest", or behind a cursor of the feed. `thin` leaves the data out.'
-        ),
-    ),
-    ("GET", "/v1/endpoints"): Operation(
-        "endpoints",
-        "Liste les points de réception du compte.",
-        one(200, "A page of endpoints.", ref("Endpoints")),
-        security=KEY,
-        faults=(e.BadRequest, *_AUTH),
-        parameters=(CURSOR, limit()),
-    ),
-    ("GET", "/v1/endpoints/{id}"): _of_endpoint(
-        "Montre un point de réception et comment il va.", one(200, "The endpoint.", ref("EndpointHealth"))
-    ),
-    ("PATCH", "/v1/endpoints/{id}"): _of_endpoint(
-        "Modifie l'URL, les types ou la forme ; prend effet en une seconde.",
-        one(200, "The endpoint.", ref("Endpoint")),
-        faults=_BODY,
-        body={JSON: EndpointChange},
-    ),
-    ("DELETE", "/v1/endpoints/{id}"): _of_endpoint("Supprime un point de réception et ce qui l'attend.", _NO_BODY),
-    ("POST", "/v1/endpoints/{id}/secret/rotate"): _of_endpoint(
-        "Fait une nouvelle clé de signature ; les anciennes signent encore un jour, ou le temps demandé.",
-        one(200, "The new key.", ref("SecretRotated")),
-        faults=_BODY,
-        body={JSON: Rotation},
-        body_required=False,
-    ),
-    ("POST", "/v1/endpoints/{id}/pause"): _of_endpoint(
-        "Arrête l'envoi ; rien n'est perdu.", one(200, "The endpoint.", ref("Endpoint"))
-    ),
-    ("POST", "/v1/endpoints/{id}/resume"): _of_endpoint(
-        "Reprend là où l'envoi s'est arrêté.", one(200, "The endpoint.", ref("Endpoint"))
-    ),
-    ("POST", "/v1/endpoints/{id}/test"): _of_endpoint(
-        "Envoie maintenant un événement d'essai et dit ce qu'il en est advenu.",
-        one(200, "The attempt.", ref("Attempt")),
-        description="The event is a signed `endpoint.tested`, beside the order of the real ones.",
-    ),
-    ("GET", "/v1/endpoints/{id}/attempts"): _of_endpoint(
-        "Liste les tentatives, la plus récente d'abord, au besoin d'un seul événement.",
-        one(200, "A page of attempts.", ref("Attempts")),
-        faults=(e.BadRequest,),
-        parameters=(CURSOR, limit(), parameter("query", "event_id", "Only attempts of this event.")),
-    ),
-}
-
 _READING: Table = {
     ("GET", "/v1/feed"): Operation(
         "feed",
@@ -267,9 +205,15 @@ _READING: Table = {
             )
         },
         security=KEY,
-        faults=(e.BadRequest, BadCursor, *_AUTH, CursorExpired),
+        faults=(e.BadRequest, BadCursor, BadPlace, *_AUTH, e.NotFound, CursorExpired),
         parameters=(
             parameter("query", "after", "The cursor; empty for the oldest event kept."),
+            parameter(
+                "query",
+                "seek",
+                "In the place of `after`: start at the first event recorded at or after this time (RFC 3339), or at this event "
+                "(`evt_…`). A page then says as `from` the cursor just before it; a time to come is the end.",
+            ),
             parameter("query", "types", "Type names, comma-separated, with `*` for a segment."),
             limit(),
             parameter(
@@ -386,7 +330,8 @@ OPERATIONS: Table = {
     **ROSTER,
     **MIRROR,
     **_TASKS,
-    **_ENDPOINTS,
+    **ENDPOINTS,
+    **REPLAYS,
     **_READING,
     **_CATALOGUE,
     **DISCRETION,

@@ -19,6 +19,7 @@ from fieldsvc.web.reference.operation import (
     one,
     parameter,
 )
+from fieldsvc.web.reference.schemas import ref
 
 OKAPI: Security = ({"okapi_key": ()},)
 _PERSON = (e.BadRequest, e.Unauthorized, e.NotFound)
@@ -118,7 +119,7 @@ _SHIPMENT = record(
         "url": STRING,
     }
 )
-_SUIVI = record(
+SUIVI = record(
     {"lang": {"enum": ["fr_FR", "en_GB"]}, "scope": STRING, "returnCode": INTEGER},
     {"shipment": _SHIPMENT, "returnMessage": STRING, "idShip": nullable(STRING)},
 )
@@ -206,10 +207,10 @@ REPORTS: Table = {
         "feed",
         "Suit un à dix objets dans la forme du Suivi v2 de La Poste.",
         {
-            200: Answer("The item.", {JSON: _SUIVI}),
-            207: Answer("Several were asked for: one answer each, in that order.", {JSON: array(_SUIVI)}),
-            400: Answer("The number is not valid, or there are more than ten.", {JSON: _SUIVI}),
-            404: Answer("The number is not known to this account.", {JSON: _SUIVI}),
+            200: Answer("The item.", {JSON: ref("SuiviAnswer")}),
+            207: Answer("Several were asked for: one answer each, in that order.", {JSON: array(ref("SuiviAnswer"))}),
+            400: Answer("The number is not valid, or there are more than ten.", {JSON: ref("SuiviAnswer")}),
+            404: Answer("The number is not known to this account.", {JSON: ref("SuiviAnswer")}),
         },
         security=OKAPI,
         faults=(e.Unauthorized, e.Revoked),

@@ -23,6 +23,7 @@ from fieldsvc.web.reference.examples import EVENT_ID, MORNING
 from fieldsvc.web.reference.operation import Content
 from fieldsvc.web.reference.operations import OPERATIONS
 from fieldsvc.web.reference.supervision import LIVE
+from fieldsvc.web.reference.webhooks import BODIES
 from fieldsvc.web.rights import TABLE, Own
 from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, FieldClass, split
 from handlers.registry import Registry
@@ -31,6 +32,7 @@ from handlers.story import EventType, PublicType
 Route = tuple[str, str]
 _OWNER = "the account whose order it is"
 _VALUE = "x"
+_NAMED: Mapping[str, Content] = {**WRITTEN, **BODIES}
 
 
 class Reader(StrEnum):
@@ -271,7 +273,7 @@ def _paths(body: Content, prefix: str = "") -> Iterator[str]:
     """Walk the schema of an answer down to what has no names of its own."""
     schema = body.model_json_schema() if isinstance(body, type) else body or {}
     if name := schema.get("$ref"):
-        yield from _paths(WRITTEN.get(str(name).rpartition("/")[2], {}), prefix)
+        yield from _paths(_NAMED.get(str(name).rpartition("/")[2], {}), prefix)
         return
     arms = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
     inner = [arm for arm in [*arms, schema.get("items")] if arm and arm != {"type": "null"}]
