@@ -286,8 +286,11 @@ class Dispatcher:
 
 def _host(lane: Lane) -> tuple[str, int | None]:
     """Name the host of a lane, however its URL spells it."""
-    url = urlsplit(lane.config.url)
-    return (url.hostname or "").rstrip("."), url.port or {"https": 443, "http": 80}.get(url.scheme)
+    try:
+        url = urlsplit(lane.config.url)
+        return (url.hostname or "").rstrip("."), url.port or {"https": 443, "http": 80}.get(url.scheme)
+    except ValueError:  # nothing is sent there; the sender says so
+        return lane.config.url, None
 
 
 def _differs(lane: Lane, now: Config | None) -> bool:

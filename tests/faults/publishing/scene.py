@@ -36,7 +36,9 @@ insert into event values ($1, $2, $3, $4, 0, 'public', 'item.delivered', $5, $6,
 """
 
 
-async def until(condition: Callable[[], Any], *, within_s: float = 60.0, every_s: float = 0.02) -> None:
+async def until(
+    condition: Callable[[], Any], *, within_s: float = 60.0, every_s: float = 0.02, what: str = "it"
+) -> None:
     """Poll until something holds; fail after a deadline."""
     deadline = time.monotonic() + within_s
     while True:
@@ -45,7 +47,7 @@ async def until(condition: Callable[[], Any], *, within_s: float = 60.0, every_s
             found = await found
         if found:
             return
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() < deadline, f"{what} never came true"
         await asyncio.sleep(every_s)
 
 

@@ -51,7 +51,7 @@ async def test_each_kind_of_bad_receiver_ends_as_it_must_and_the_healthy_one_not
                 await pen.say(*SUBJECTS, *SUBJECTS)
                 for number, kind in enumerate(every):
                     inbox = inboxes[kind.name]
-                    await until(lambda kind=kind, inbox=inbox: ended(database, kind, inbox, pen), within_s=45)
+                    await until(lambda kind=kind, inbox=inbox: ended(database, kind, inbox, pen), what=kind.name)
                     if number % 4 == 0:
                         await pen.say(SUBJECTS[number % 6])
                 await until(lambda: well.has(list(pen.written_at)))
