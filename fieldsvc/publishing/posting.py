@@ -101,7 +101,7 @@ class Poster:
         self._sockets = sockets
         self._resolver = resolver
         self._patience = patience
-        self._tls = tls or _usual_tls()
+        self._tls = tls or usual_tls()
         self._idle: dict[tuple[str, int, bool], deque[_Wire]] = {}
         self._wires: set[_Wire] = set()
         self._next_sweep: asyncio.TimerHandle | None = None
@@ -208,7 +208,7 @@ class Poster:
 
 
 @cache
-def _usual_tls() -> ssl.SSLContext:
+def usual_tls() -> ssl.SSLContext:
     """Load the machine's certificates, once: it takes tens of milliseconds."""
     made = ssl.create_default_context()
     made.set_alpn_protocols(["http/1.1"])

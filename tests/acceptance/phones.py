@@ -135,7 +135,8 @@ def nothing_told(desk: Desk) -> Iterator[None]:
     said = desk.service.log.getvalue()[start:]
     for fault in ("request.crashed", "handler.failed", "intake.failed", "journal.failed", "Traceback", CANARY):
         assert fault not in said, said[-3000:]
-    assert not [word for word in re.split(r"[^A-Za-z0-9_-]", said) if len(word) == 43]
+    lines = [line for line in said.splitlines() if "audit.head_signed" not in line]  # a signature may have such a part
+    assert not [word for word in re.split(r"[^A-Za-z0-9_-]", "\n".join(lines)) if len(word) == 43]
 
 
 def location(seconds_ago: float = 10, **changed: Any) -> dict[str, Any]:

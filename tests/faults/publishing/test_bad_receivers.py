@@ -1,12 +1,14 @@
 """Forty kinds of bad receiver at once, beside one that is well: each ends as it must, and the healthy one notices nothing."""
 
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from fieldsvc.publishing import webhooks
+from fieldsvc.publishing.posting import usual_tls
 from fieldsvc.publishing.webhooks import Sender
 from fieldsvc.store.database import Database
 from tests.faults.publishing.oracle import Report, Verdict, judge
@@ -27,12 +29,15 @@ SAID = "select distinct coalesce(error, status::text) as word from attempt where
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def hurried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The same limits, in tenths of seconds; and our own authority is trusted."""
+    usual_tls.cache_clear()
     monkeypatch.setattr(webhooks, "CONNECT_TIMEOUT_S", 0.5)
     monkeypatch.setattr(webhooks, "TOTAL_TIMEOUT_S", TOTAL_S)
     monkeypatch.setattr(webhooks, "BODY_TIMEOUT_S", 0.3)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    yield
+    usual_tls.cache_clear()
 
 
 async def test_each_kind_of_bad_receiver_ends_as_it_must_and_the_healthy_one_notices_nothing(
