@@ -1,6 +1,7 @@
 """The service with a subscriber, its receivers in a process of their own, and a client: what the benches of publishing share."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fieldsvc.bench.service import Site, running, started
 from fieldsvc.platform import Platform
 
 PATIENCE_S, LOOK_S, PAGE = 90.0, 0.1, 1_000
+_BATCH = re.compile(r"_b(\d+)(_[0-9a-f]{8})?$")
 Arrival = tuple[int, str, float]
 Arrivals = list[Arrival]
 
@@ -90,9 +92,8 @@ class Bench:
 
 def events_in(name: str) -> int:
     """Tell how many events a request carried, by its id."""
-    first, _, rest = name.rpartition("_b")
-    count = rest.partition("_")[0]
-    return int(count) if first and count.isdigit() else 1
+    found = _BATCH.search(name)
+    return int(found[1]) if found else 1
 
 
 def per_s(arrivals: Arrivals) -> float:

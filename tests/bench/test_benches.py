@@ -8,6 +8,7 @@ import structlog
 
 from fieldsvc.bench import ingest, live, publish, publish_load, suite
 from fieldsvc.bench.service import check_stored, started
+from fieldsvc.bench.subscribed import events_in
 
 Lines = list[dict[str, Any]]
 
@@ -80,3 +81,16 @@ async def test_what_was_not_stored_is_no_figure(database_url: str) -> None:
     await check_stored(database_url, "shard", 4)
     with pytest.raises(RuntimeError, match="5 were sent and 4 stored"):
         await check_stored(database_url, "shard", 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "events"),
+    [
+        ("evt_019a8f3e-7c11-7d3a-9a51-b00000000001", 1),
+        ("evt_x_b100_b3cd12ef", 100),
+        ("evt_x_2_b2_00000000", 2),
+        ("bare_b7", 7),
+    ],
+)
+def test_a_request_tells_by_its_id_how_many_events_it_carried(name: str, events: int) -> None:
+    assert events_in(name) == events
