@@ -15,12 +15,12 @@ MOVED = $(shell test -e .venv && test "$$(cat .venv/python-ready 2>/dev/null)" !
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check bench lock clean test-tools assets schemas browser FORCE
+.PHONY: help setup run test check screenshots bench lock clean test-tools assets schemas browser FORCE
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: .venv/ready assets ## Make .venv, install the service into it and fetch the map library, where that is not done yet
+setup: .venv/ready assets ## Make .venv, install the service into it and fetch the pages' libraries, where that is not done yet
 	@:
 
 run: setup ## Run the demo: database, service, phones and a subscriber (PORT=8080); Ctrl-C stops all of it
@@ -35,6 +35,9 @@ check: test-tools ## Check format, lint, types, imports and SQL
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m sql.check
+
+screenshots: test-tools assets browser ## Draw every screen of the demo into screenshots/ (ARGS chooses by parts of names)
+	@$(BIN)/python -m tests.pages.screenshots $(ARGS)
 
 bench: setup .venv/ready-for-bench ## Run the benchmarks; each line of the output is one JSON object
 	@$(BIN)/fieldsvc bench all --json

@@ -16,7 +16,10 @@ from fieldsvc.intake.apps import Apps
 from fieldsvc.intake.corrections import Originals
 from fieldsvc.intake.location import Locator
 from fieldsvc.intake.points import Points
+from fieldsvc.intake.relay import RelayKey
 from fieldsvc.jobs import Job, running
+from fieldsvc.journal.arrivals import Arrivals
+from fieldsvc.journal.quarantine import Quarantine
 from fieldsvc.journal.stories import Stories
 from fieldsvc.journal.timers import Timers
 from fieldsvc.journal.upkeep import keep_up
@@ -28,12 +31,14 @@ from fieldsvc.platform import Platform
 from fieldsvc.process import ROLES
 from fieldsvc.publishing.dispatcher import Dispatcher
 from fieldsvc.publishing.endpoints import Endpoints
+from fieldsvc.publishing.failing import Failing
 from fieldsvc.publishing.feed import Feed
 from fieldsvc.publishing.formats.telling import Origin
 from fieldsvc.publishing.operational import Operational
 from fieldsvc.publishing.rendering import Renderer
 from fieldsvc.publishing.replaying import Replaying
 from fieldsvc.publishing.replays import Replays
+from fieldsvc.publishing.standing import Standings
 from fieldsvc.publishing.streams.opening import open_streams
 from fieldsvc.publishing.watch import Watch
 from fieldsvc.reports.counter import Counter
@@ -43,20 +48,26 @@ from fieldsvc.tracking.anchors import Anchors
 from fieldsvc.tracking.board import Board
 from fieldsvc.tracking.eta import Forecasts
 from fieldsvc.tracking.geometry import Geometry
+from fieldsvc.tracking.health import Health
 from fieldsvc.tracking.learning import Learning
 from fieldsvc.tracking.lines import Lines
 from fieldsvc.tracking.memory import PointLearner
 from fieldsvc.tracking.mismatch import Watcher
+from fieldsvc.tracking.not_back import NotBack
+from fieldsvc.tracking.overview import Overview
 from fieldsvc.tracking.silence import Silences
+from fieldsvc.tracking.timeline import LATE_S, Timelines
 from fieldsvc.tracking.tracker import Tracker
 from fieldsvc.tracking.windows import Windows
 from fieldsvc.web import (
     address_changes,
     alerts,
     basemap,
+    board_pages,
     carrier,
     cases,
     catalogue,
+    colleagues,
     cover,
     delivery_changes,
     delivery_points,
@@ -64,7 +75,9 @@ from fieldsvc.web import (
     discretion,
     endpoints,
     events,
+    handheld_page,
     hazards,
+    health,
     home,
     ideas,
     kpis,
@@ -73,16 +86,21 @@ from fieldsvc.web import (
     media,
     middlewares,
     mirror,
+    national_page,
+    not_back,
     operations,
+    overview,
     people,
     phones,
     phones_page,
     positions,
     proofs,
     rates,
+    relays,
     replays,
     rights,
     roster,
+    run_requests,
     run_stops,
     runs_work,
     subscriber,
@@ -91,6 +109,7 @@ from fieldsvc.web import (
     supervisor,
     task_list,
     tasks,
+    timeline,
 )
 from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.web.pages import files
@@ -182,7 +201,8 @@ def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     app[carrier.SERVICES], app[carrier.PILOTS] = carrier.services_document(platform.registry), Pilots(platform.database)
     app[carrier.CODE_TRIES] = Tries(most=10, window_s=60.0, size=10_000, clock=time.monotonic)
     app[phones.APPS] = Apps(app[events.INTAKE], tracker, platform.settings.zone)
-    app.add_routes([*events.routes, *positions.routes, *phones.routes, *carrier.routes])
+    app[relays.RELAY_KEY] = RelayKey.of(platform.vault)
+    app.add_routes([*events.routes, *positions.routes, *phones.routes, *carrier.routes, *relays.routes])
     timers = Timers(platform.database, platform.commands)
     jobs["timers"] = timers.run
     jobs["erasures"] = platform.erasing.keep_remembering
@@ -240,7 +260,8 @@ def _add_web(app: web.Application, platform: Platform) -> None:
     if platform.settings.basemap is not None:
         app[basemap.BASEMAP] = basemap.read_basemap(platform.settings.basemap)
     app.add_routes(mirror.routes)
-    app.add_routes([*supervision_page.routes, *basemap.routes])
+    app.add_routes(handheld_page.routes)
+    app.add_routes([*supervision_page.routes, *national_page.routes, *board_pages.routes, *basemap.routes])
     files.every_file()  # read and compressed now, not while the first reader waits
     app.add_routes(
         [*tasks.routes, *alerts.routes, *desks.routes, *people.routes, *files.routes, *home.routes, *phones_page.routes]
@@ -267,6 +288,21 @@ def _add_live(app: web.Application, platform: Platform, jobs: Jobs) -> None:
         platform.database, platform.rounds, platform.settings.zone, hours=platform.settings.hours
     )
     app[hazards.WATCHED] = hazards.Watched(platform.database, platform.opener)
+    app[timeline.TIMELINES] = Timelines(platform.database, platform.vault, platform.registry)
+    app[overview.OVERVIEW] = Overview(platform.database, board, platform.runs)
+    app[not_back.NOT_BACK] = NotBack(
+        platform.database,
+        app[run_stops.FORECASTS],
+        platform.runs,
+        registry=platform.registry,
+        hours=platform.settings.hours,
+    )
+    app.add_routes([*timeline.routes, *run_requests.routes, *colleagues.routes, *overview.routes, *not_back.routes])
+    arrivals = Arrivals(platform.database, platform.reader, platform.settings.zone, late_s=LATE_S)
+    app[health.HEALTH] = Health(arrivals, Quarantine(platform.database, platform.vault), board)
+    renderer = Renderer(platform.opener, Origin.of(platform.settings))
+    app[health.FAILING] = Failing(platform.database, Standings(platform.database, platform.reader, renderer))
+    app.add_routes(health.routes)
     app.add_routes([*live.routes, *supervisor.routes, *delivery_points.routes, *hazards.routes, *run_stops.routes])
     jobs["live"] = board.run
 

@@ -43,6 +43,9 @@ ROLES_SHOWN = ("supervisor", "operator", "adviser", "auditor")
 SUPERVISED = "villeneuve-centre"
 RURAL_ROUNDS = 3
 SPARES = ("T18", "R02")  # the rounds whose carriers have a second phone, because the first one dies on the way
+YOURS = "T19"  # the round of whoever looks at the demo, with the phone's page
+AWAY = "T33"  # nobody's round: its carrier is ill today
+YOUR_CODE_LIVES = timedelta(hours=12)
 REPLAYED_S, REPLAY_SPEED = 2 * 3600.0, 120.0  # a minute after the start carriers are under way, at the pace of now
 NEW_DAY_CHECK_S = 30.0
 
@@ -102,7 +105,7 @@ async def _run_on(
     hook.listen(screen.violation)
     screen.show(
         TITLE.format(rounds=len(town.rounds), points=sum(1 for _ in town.delivery_points())),
-        _links(address, kept, settings),
+        _links(address, kept, settings, your_code=await _your_code(platform, town)),
         sign_ins=[(role, found["sign_in_url"]) for role, found in people.items()],
         notes=["Press Ctrl-C to stop; nothing is lost, and `make run` carries on."],
     )
@@ -125,7 +128,7 @@ async def _simulate(settings: Settings, kept: Kept, address: str, *, ledger: Led
         _keep(settings, stopped=before.as_json)
     await simulate(
         address,
-        kept.devices,
+        [device for device in kept.devices if device["round"] not in (YOURS, AWAY)],
         stop=stop,
         ledger=ledger,
         app=MIXED,
@@ -182,6 +185,8 @@ async def _load_day(platform: Platform, town: Town, kept: Kept, *, day: date) ->
     """Import the day's roster and tasks, plan its runs, and let the pharmacy release its pouches; twice changes nothing."""
     for each in (day, day + timedelta(days=1)):
         await imports.import_roster(platform.database, town.roster_csv(each).splitlines(keepends=True))
+    if AWAY in {plan.round_id for plan in town.rounds}:
+        await imports.import_roster(platform.database, _ill(town, day))
     lines = town.tasks_jsonl(day).splitlines(keepends=True)
     pouches = [line for line in lines if '"medication"' in line]
     importer = TaskImport(
@@ -194,6 +199,12 @@ async def _load_day(platform: Platform, town: Town, kept: Kept, *, day: date) ->
         await _release(platform, importer, chosen, account=kept.pharmacy["account_id"])
     await platform.runs.plan_day(day)
     platform.rounds.forget()
+
+
+def _ill(town: Town, day: date) -> list[str]:
+    """Write the roster's line of the carrier who is away today."""
+    away = [f"{day},{AWAY},{each.name},sick\n" for each in town.carriers if each.round_id == AWAY]
+    return ["date,round_id,carrier,absence\n", *away]
 
 
 async def _release(platform: Platform, importer: TaskImport, pouches: list[str], *, account: str) -> None:
@@ -324,9 +335,19 @@ def _counts(ledger: Ledger, hook: Subscriber, services: Mapping[str, frozenset[s
     return CountLine(*flow, services=(heard, len(services)))
 
 
-def _links(address: str, kept: Kept, settings: Settings) -> list[tuple[str, str]]:
+async def _your_code(platform: Platform, town: Town) -> str:
+    """Make the code with which a browser becomes the phone of the one carrier who is not simulated."""
+    you = next(carrier for carrier in town.carriers if carrier.round_id == YOURS)
+    made = await enrolment.issue_code(
+        platform.database, carrier=you.name, site=you.site, round_id=you.round_id, lives=YOUR_CODE_LIVES
+    )
+    return made.shown
+
+
+def _links(address: str, kept: Kept, settings: Settings, *, your_code: str) -> list[tuple[str, str]]:
     return [
         ("Home", f"{address}/"),
+        ("Your phone", f"{address}/handheld#{your_code}  (once; you walk {YOURS})"),
         ("Supervision", f"{address}/supervision"),
         ("Phones", f"{address}/supervision/phones"),
         ("API", f"{address}/docs"),

@@ -8,6 +8,7 @@ leaves only where the mover said so, and only to an account that she named and t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -30,7 +31,21 @@ from handlers.fields import (
     Text,
     parse_time,
 )
-from handlers.story import EventType, Fact, Refused, Said, Sealed, Tale, Write, public, timer, titled
+from handlers.story import (
+    Decision,
+    Event,
+    EventType,
+    Fact,
+    Refused,
+    Said,
+    Sealed,
+    State,
+    Tale,
+    Write,
+    public,
+    timer,
+    titled,
+)
 
 SURE = 0.9
 CLASSES = {
@@ -163,11 +178,19 @@ class AddressChange(Handler):
         return super().subjects_of(event_type, data)
 
     def kept(self, event_type: str, subject: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Keep the fix of a moved letterbox whole: it is the reported place."""
+        """Keep the fix of a moved letterbox whole, which is the reported place; of a judgement, whose it is."""
         kept, fix = super().kept(event_type, subject, data), data.get("fix")
+        if event_type in (CONFIRMED.name, REJECTED.name):
+            return {**kept, "_by": data.get("_by")}
         if data.get("change") == "mailbox_moved" and isinstance(fix, Mapping):
             return {**kept, "fix": {name: fix[name] for name in ("lat", "lon", "accuracy_m") if name in fix}}
         return kept
+
+    def decide(self, state: State, event: Event, now: datetime) -> Decision:
+        """Decide as every service does, with who the envelope says entered a judgement."""
+        if event.type in (CONFIRMED.name, REJECTED.name):
+            event = replace(event, data={**event.data, "_by": event.actor.entered_by})
+        return super().decide(state, event, now)
 
     def tell(self, facts: Sequence[Fact], new: Fact, now: datetime) -> Tale:
         """Answer a report with its place and decision; let what is sure, or was confirmed, take effect from its day on."""
@@ -263,8 +286,9 @@ def _writes(facts: Sequence[Fact], new: Fact, holding: Holding) -> list[Write]:
 
 def _noted(facts: Sequence[Fact], report: Fact) -> Write:
     """Write a report down for those who judge it."""
-    verdicts = [fact.type for fact in facts if fact.type != REPORTED.name and _report(facts, fact) == report]
-    state = verdicts[-1].rpartition(".")[2] if verdicts else "review" if _decision(report) == "review" else "accepted"
+    verdicts = [fact for fact in facts if fact.type != REPORTED.name and _report(facts, fact) == report]
+    judged = verdicts[-1] if verdicts else None
+    state = judged.type.rpartition(".")[2] if judged else "review" if _decision(report) == "review" else "accepted"
     data, place = report.data, report.placement or {}
     names = ("addressee", "old_address", "new_address", "evidence", "note", "consent", "fix")
     sealed = {name: data[name] for name in names if data.get(name) is not None} | {"placement": dict(place)}
@@ -273,7 +297,7 @@ def _noted(facts: Sequence[Fact], report: Fact) -> Write:
         (
             UUID(report.id), data["delivery_point_id"], report.occurred_at, state if report in facts else "withdrawn",
             data["change"], data["confidence"], data.get("effective_on"), place.get("round_id"), place.get("score"),
-            Sealed(sealed),
+            Sealed(sealed), (judged.data.get("_by") or judged.by) if judged else None, judged.occurred_at if judged else None,
         ),
     )  # fmt: skip
 

@@ -154,8 +154,14 @@ def _climbed(facts: Sequence[Fact], known: _Known) -> Climb:
 
 def _writes(facts: Sequence[Fact], new: Fact, known: _Known, way: Climb) -> Iterator[Write]:
     """Note the alarm for the screens; call the desk on its rung, and tell it what the call brought, while nobody has it."""
-    yield Write("alarm.save", (*_row(known), way.rung, LADDER[way.rung - 1].who if way.rung else None))
     alarm_id, raised = known.raised.data["alarm_id"], known.raised
+    given = alerting.assignment(facts, alarm_id, known.taken)
+    to_take = (
+        given.to,
+        parse_time(given.at) if given.at else None,
+        UUID(given.comment_event) if given.comment_event else None,
+    )
+    yield Write("alarm.save", (*_row(known), way.rung, LADDER[way.rung - 1].who if way.rung else None, *to_take))
     if known.taken is not None:
         return
     if new.type == RUNG and _climbed([fact for fact in facts if fact.id != new.id], known).rung < way.rung:
@@ -187,6 +193,7 @@ def _thinned(body: Mapping[str, Any] | None, most: int) -> Mapping[str, Any] | N
         return body
     known = _read([Fact(*row) for row in body["facts"]])
     kept = {fact.id for fact in (known.raised, known.placed, known.named, known.taken) if fact} if known else set()
+    kept |= {row[1] for row in body["facts"] if row[2] == alerting.ASSIGNED}
     kept |= {row[1] for row in body["facts"] if row[2].startswith("timer.")}
     gone = next(number for number, row in enumerate(body["facts"]) if row[1] not in kept)
     return {**body, "facts": [*body["facts"][:gone], *body["facts"][gone + 1 :]]}

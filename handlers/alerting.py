@@ -1,8 +1,9 @@
 """Alerts: what of a story somebody has to look at, who has it, and when it is over.
 
 A public type that declares `alert` raises one; what its `settled_by` names ends it, public types of the story or the subject's
-own timers (`timer.relieved`); so does its withdrawal. Of one type and key a subject has one open alert at most. Who has it is a fact of the subject too (`alert.acknowledged`), so that all
-of this is told from the facts, like everything else: whatever arrived when, it comes out the same.
+own timers (`timer.relieved`); so does its withdrawal. Of one type and key a subject has one open alert at most. Who has it is a
+fact of the subject too (`alert.acknowledged`), and who is to take it (`alert.assigned`), so that all of this is told from the
+facts, like everything else: whatever arrived when, it comes out the same.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from handlers.ladder import Ladder, Rung, climb
 from handlers.notice import notice
 from handlers.story import DropTimer, Event, EventType, Fact, PublicType, Said, SetTimer, Write, titled
 
-NAME = "alert.acknowledged"
+NAME, ASSIGNED = "alert.acknowledged", "alert.assigned"
 DESK, RELIEVED = "timer.desk", "timer.relieved"
 RUNG = "rung"  # timers of this kind, and what follows a dot, climb a ladder
 
@@ -30,6 +31,22 @@ class Acknowledged(Payload):
     comment: Annotated[Note | None, PERSONAL] = None
 
 
+class Told(Payload):
+    """How the one who is to take it is told, and the words of that."""
+
+    contact: Annotated[dict[str, Any], PERSONAL]
+    words: Annotated[dict[str, str], PERSONAL]
+
+
+class Assigned(Payload):
+    """Somebody is to take it: an account, or `desk:` and the name of a desk."""
+
+    alert_id: Annotated[Id, PUBLIC]
+    to: Annotated[Id, PERSONAL]
+    comment: Annotated[Note | None, PERSONAL] = None
+    told: Annotated[Told | None, PERSONAL] = None
+
+
 ACKNOWLEDGED = EventType(
     NAME,
     Acknowledged,
@@ -37,12 +54,55 @@ ACKNOWLEDGED = EventType(
     ({"alert_id": "al_0c5d8c1f2e44019a8f3e"},),
     frozenset({"supervisor", "operator"}),
 )
+PAYLOADS: Mapping[str, type[Payload]] = {NAME: Acknowledged, ASSIGNED: Assigned}
 
 
 def kept(event: Event, own_id: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a story keeps of an acknowledgement: which alert, and who has it."""
+    """Return what a story keeps of who has an alert, or is to take it; of a comment that there was one."""
+    said = {"said": True} if event.data.get("comment") else {}
+    if event.type == ASSIGNED:
+        return {"alert_id": event.data["alert_id"], "to": event.data["to"], **said, **own_id}
     by = event.actor.entered_by or event.data.get("by") or event.actor.kind
-    return {"alert_id": event.data["alert_id"], "by": by, **own_id}
+    return {"alert_id": event.data["alert_id"], "by": by, **said, **own_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Who is to take an alert since when, and by which event something was last said to it. Of several the newest holds."""
+
+    to: str | None = None
+    at: str | None = None
+    comment_event: str | None = None
+
+
+def assignment(facts: Sequence[Fact], alert_id: str, taken: Fact | None) -> Assignment:
+    """Read from the facts, oldest first, who is to take an alert; `taken` is the acknowledgement that counts."""
+    given = [each for each in facts if each.type == ASSIGNED and each.data["alert_id"] == alert_id]
+    spoke = max((each for each in (*given, *([taken] if taken else [])) if _speaks(each)), default=None)
+    to, at = (given[-1].data["to"], given[-1].at) if given else (None, None)
+    return Assignment(to, at, spoke.id if spoke else None)
+
+
+def thinned(facts: Sequence[Fact]) -> list[Fact]:
+    """Leave out the assignments that a newer one of the same alert makes void, so that they push nothing else out of a story."""
+    newest: dict[tuple[str, bool], str] = {}
+    for fact in facts:
+        if fact.type == ASSIGNED:
+            newest[fact.data["alert_id"], False] = fact.id
+            if _speaks(fact):
+                newest[fact.data["alert_id"], True] = fact.id
+    kept_ids = frozenset(newest.values())
+    return [fact for fact in facts if fact.type != ASSIGNED or fact.id in kept_ids]
+
+
+def _speaks(fact: Fact) -> bool:
+    return bool(fact.data.get("said") or fact.data.get("comment"))
+
+
+def assignee_notice(event: Event, fact: Fact) -> list[Write]:
+    """Tell the one who is to take an alert, by the contact that came with the word of it."""
+    told = event.data.get("told") if event.type == ASSIGNED else None
+    return [notice(fact, "alert_assigned", told["contact"], told["words"], key=event.data["alert_id"])] if told else []
 
 
 def dangers(facts: Sequence[Fact], *, said: str, begins: Collection[str], ends: Collection[str]) -> list[Fact]:
@@ -84,6 +144,9 @@ class Alert:
     settled_at: str | None = None
     next_at: str | None = None
     told: str | None = None  # who stands on the rung that was reached
+    assigned_to: str | None = None
+    assigned_at: str | None = None
+    comment_event: str | None = None
 
     @property
     def stopped_at(self) -> str | None:
@@ -172,6 +235,8 @@ def _told(source: Source, said: Sequence[Said], facts: Sequence[Fact]) -> Iterab
     for each in episodes:
         taken = takers.get(each.id)
         alert = replace(each, acknowledged_at=taken.at, acknowledged_by=taken.data.get("by")) if taken else each
+        given = assignment(facts, each.id, taken)
+        alert = replace(alert, assigned_to=given.to, assigned_at=given.at, comment_event=given.comment_event)
         ladder = source.ladder(each.type, each.level)
         way = climb(ladder, begun=parse_time(each.begun), rungs=rungs.get(each.id, ()), stopped_at=alert.stopped_at)
         told = ladder[way.rung - 1].who if way.rung else None
@@ -269,4 +334,5 @@ def _row(source: Source, alert: Alert, site: str | None) -> tuple[Any, ...]:
     head = alert.id, alert.type, alert.level, source.service, source.event.subject, source.discreet
     where = alert.run, site, UUID(alert.event)
     taken = moment(alert.acknowledged_at), alert.acknowledged_by
-    return (*head, *where, moment(alert.raised_at), alert.rung, alert.told, *taken, moment(alert.settled_at))
+    given = alert.assigned_to, moment(alert.assigned_at), UUID(alert.comment_event) if alert.comment_event else None
+    return (*head, *where, moment(alert.raised_at), alert.rung, alert.told, *taken, moment(alert.settled_at), *given)

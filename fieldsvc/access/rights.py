@@ -43,7 +43,7 @@ class Thing(StrEnum):
 _WATCHERS = frozenset({"supervisor", "operator"})
 _WHO: Mapping[Thing, frozenset[str]] = {
     Thing.RUN: _WATCHERS,
-    Thing.ROUND: _WATCHERS,
+    Thing.ROUND: _WATCHERS | {"address_quality"},
     Thing.WATCH: _WATCHERS,
     Thing.ALERT: _WATCHERS,
     Thing.PICTURE: _WATCHERS,

@@ -17,7 +17,8 @@ from typing import Any
 import asyncpg
 import orjson
 
-from fieldsvc.access import accounts, enrolment
+from fieldsvc.bench import national
+from fieldsvc.bench.crews import all_covered, enrolled, signed_in, started, straight_round
 from fieldsvc.bench.lines import Against, Show, middle_of, result, rounded
 from fieldsvc.bench.load import JSON, Load, percentile, post, send_all
 from fieldsvc.bench.service import Site, check_stored, running
@@ -28,7 +29,6 @@ from fieldsvc.store import run as runs_store
 from fieldsvc.tracking.board import EVERY_S
 from fieldsvc.work import imports
 from handlers.fields import format_time
-from handlers.story import Actor
 
 SITE, ROUNDS, FEW = "bench", 2_000, 200
 LINE_M, POINTS, STOPS, WEST, SOUTH = 20_000.0, 100, 20, 2.0, 48.0
@@ -88,7 +88,8 @@ class Fleet:
 async def run(*, cycles: int, full: bool, show: Show) -> None:
     """Measure uploads and screens `cycles` times each and print a line for each."""
     turns = range(max(1, cycles))
-    async with running(_prepare, timezone=_zone_of_the_morning()) as site:
+    zone = _zone_of_the_morning()
+    async with running(_prepare, timezone=zone) as site:
         await _uploads(site, WARM)
         for shape in SHAPES:
             sized = Shape(shape.name, shape.per_request, shape.connections, shape.requests * (3 if full else 1))
@@ -99,6 +100,7 @@ async def run(*, cycles: int, full: bool, show: Show) -> None:
                 for line in _view_lines(runs, screens, found):
                     show(line)
             show(_cpu_line(runs, views))
+    await national.run(zone, cycles=cycles, show=show)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,38 +296,16 @@ async def _prepare(platform: Platform) -> Fleet:
     path = platform.settings.var_dir / "rounds.geojson"
     path.write_bytes(orjson.dumps({"type": "FeatureCollection", "features": list(_features())}))
     await imports.import_rounds(platform.database, path, zone=platform.settings.zone)
-    tokens = [await _enrolled(platform, number) for number in range(ROUNDS)]
+    tokens = [await enrolled(platform, n, site=SITE, round_id=_round_id(n)) for n in range(ROUNDS)]
     today = platform.runs.today()
     for day in (today, today + timedelta(days=1)):
         await runs_store.plan_day(platform.database, day)
-    async with platform.database.acquire() as connection:
-        await connection.execute("update run set said = 'covered'")  # else the service would tell 4,000 runs meanwhile
-    began_at = datetime.now(UTC) - ON_DUTY
-    fleet = Fleet(today, began_at, tokens, [await _signed_in(platform, number) for number in range(max(SCREENS))])
-    await asyncio.gather(*(_started(platform, fleet.run_id(number), began_at) for number in range(ROUNDS)))
+    await all_covered(platform)
+    began_at, emails = datetime.now(UTC) - ON_DUTY, [f"s{number}@bench.invalid" for number in range(max(SCREENS))]
+    sessions = [await signed_in(platform, "supervisor", email, site=SITE) for email in emails]
+    fleet = Fleet(today, began_at, tokens, sessions)
+    await asyncio.gather(*(started(platform, fleet.run_id(n), site=SITE, at=began_at) for n in range(ROUNDS)))
     return fleet
-
-
-async def _enrolled(platform: Platform, number: int) -> str:
-    device = await enrolment.enrol_device(
-        platform.database, "http://127.0.0.1", carrier=f"Carrier {number}", site=SITE, round_id=_round_id(number)
-    )
-    return str(device["token"])
-
-
-async def _signed_in(platform: Platform, number: int) -> str:
-    person = await accounts.create_person(
-        platform.database, "http://127.0.0.1", "supervisor", email=f"s{number}@bench.invalid", site=SITE
-    )
-    session = await accounts.sign_in(platform.database, person["sign_in_url"].rsplit("/", 1)[1], loopback=True)
-    if session is None:
-        raise RuntimeError("a supervisor could not sign in")
-    return session
-
-
-async def _started(platform: Platform, run_id: str, at: datetime) -> None:
-    actor = Actor("operator", entered_by="bench")
-    await platform.commands.send("run.started", {"run_id": run_id}, actor=actor, site=SITE, run=run_id, occurred_at=at)
 
 
 def _round_id(number: int) -> str:
@@ -334,18 +314,8 @@ def _round_id(number: int) -> str:
 
 def _features() -> Iterator[dict[str, Any]]:
     for number in range(ROUNDS):
-        round_id = _round_id(number)
         line = [_point(number, LINE_M * part / POINTS) for part in range(POINTS + 1)]
-        geometry = {"type": "LineString", "coordinates": line}
-        yield _feature(geometry, round_id=round_id, site=SITE, mode="foot", name=f"Round {number}")
-        for sequence in range(1, STOPS + 1):
-            stop = f"{round_id}-{sequence}"
-            place = {"type": "Point", "coordinates": line[sequence * POINTS // (STOPS + 1)]}
-            yield _feature(place, round_id=round_id, stop_id=stop, sequence=sequence, delivery_point_id=stop)
-
-
-def _feature(geometry: dict[str, Any], **properties: Any) -> dict[str, Any]:
-    return {"type": "Feature", "geometry": geometry, "properties": properties}
+        yield from straight_round(_round_id(number), line, site=SITE, name=f"Round {number}", stops=STOPS)
 
 
 def _point(number: int, along_m: float) -> tuple[float, float]:

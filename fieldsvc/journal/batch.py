@@ -266,7 +266,7 @@ class Batch:
                 account=decision.account or head.account,
                 person=decision.person or self.harvest.person(subject),
                 site=event.site,
-                run=event.run,
+                run=public.run or event.run,
                 occurred_at=public.occurred_at,
                 received_at=event.received_at,
                 parts=split(self.registry.public[public.type].data, public.data),

@@ -125,7 +125,7 @@ class Commands:
                 if handler is None:
                     raise Invalid("No service takes such tasks.", reason="unknown_service")
                 return handler, each.payload
-        if type_ == alerting.NAME:
-            return self.registry.handlers[service or ""], alerting.Acknowledged
+        if type_ in alerting.PAYLOADS:
+            return self.registry.handlers[service or ""], alerting.PAYLOADS[type_]
         handler, event_type = self.registry.by_type[type_]
         return handler, event_type.payload

@@ -1,5 +1,6 @@
 """Accounts: organisations with an API key, and persons with a role."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,17 @@ import asyncpg
 
 from fieldsvc.store.database import Database
 from sql import query
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """Somebody who watches: a supervisor of a site, or an operator of one or of all."""
+
+    id: str
+    role: str
+    name: str
+    email: str | None
+    site: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +92,16 @@ async def revoke(database: Database, account_id: str) -> list[str]:
     """Refuse an account and its persons from now on; return the ids that it changed."""
     async with database.acquire() as connection:
         return [row["id"] for row in await connection.fetch(query("account.revoke"), account_id)]
+
+
+async def names(database: Database, account_ids: Collection[str]) -> dict[str, str]:
+    """Tell what accounts are called, also revoked ones."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("account.names"), sorted(account_ids))
+    return {row["id"]: row["name"] for row in rows}
+
+
+async def colleagues(database: Database, site: str | None) -> list[Colleague]:
+    """List who watches over a site, with the operators of every one; of every site for None."""
+    async with database.acquire() as connection:
+        return [Colleague(*row) for row in await connection.fetch(query("account.colleagues"), site)]

@@ -10,7 +10,10 @@ from sql import query
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """One report; `sealed` holds what is personal. `served_by`, `stop_id`, `address`, `site`: where its point is now."""
+    """One report; `sealed` holds what is personal. `served_by`, `stop_id`, `address`, `site`: where its point is now.
+
+    `decided_by`: the account of the person who decided, or their role.
+    """
 
     id: UUID
     delivery_point_id: str
@@ -20,6 +23,8 @@ class ReportRow:
     confidence: str
     effective_on: date | None
     sealed: bytes
+    decided_by: str | None
+    decided_at: datetime | None
     served_by: str | None
     stop_id: str | None
     address: str | None

@@ -26,6 +26,8 @@ class Alarm:
     event: UUID
     address: str | None = None
     rung: int = 0
+    assigned_to: str | None = None
+    assigned_at: datetime | None = None
 
     @property
     def level(self) -> str:

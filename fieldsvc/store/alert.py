@@ -37,6 +37,9 @@ class Alert:
     carrier: str | None = None
     stop_id: str | None = None
     address: str | None = None
+    assigned_to: str | None = None
+    assigned_at: datetime | None = None
+    comment_event: UUID | None = None
 
     @property
     def state(self) -> str:

@@ -290,3 +290,20 @@ def _changeable(endpoint: Endpoint) -> tuple[Any, ...]:
 def _values(row: asyncpg.Record) -> dict[str, Any]:
     condition = row["filter"]
     return dict(row) | {"filter": None if condition is None else orjson.loads(condition)}
+
+
+@dataclass(frozen=True, slots=True)
+class FailingEndpoint:
+    """An endpoint that somebody should look at: paused, disabled, open (its breaker) or failing; since when, and why."""
+
+    endpoint_id: str
+    account: str
+    state: str
+    since: datetime | None
+    why: str | None
+
+
+async def failing(database: Database, *, limit: int) -> list[FailingEndpoint]:
+    """List the endpoints of every account that somebody should look at, the longest first."""
+    async with database.acquire() as connection:
+        return [FailingEndpoint(*row) for row in await connection.fetch(query("endpoint.failing"), limit)]

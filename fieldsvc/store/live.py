@@ -55,6 +55,7 @@ class DayRun:
     done: int
     overdue: int
     mismatch: Mapping[str, str] | None = None  # the other round that it seems to be on, and since when
+    risk: str | None = None  # why its work is in danger: uncovered, late_start, run_not_served
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,14 @@ async def running(database: Database, first_day: date) -> list[RunNow]:
     """Read every run from a day on that is started or paused."""
     async with database.acquire() as connection:
         rows = await connection.fetch(query("live.running"), first_day)
-    return [_run_now(row) for row in rows]
+    return [run_now(row) for row in rows]
 
 
 async def changed_runs(database: Database, first_day: date, within_s: float) -> list[RunNow]:
     """Read the runs whose state, duty or carrier changed in the last seconds."""
     async with database.acquire() as connection:
         rows = await connection.fetch(query("live.changed_runs"), first_day, within_s)
-    return [_run_now(row) for row in rows]
+    return [run_now(row) for row in rows]
 
 
 async def moved(database: Database, within_s: float) -> list[Moved]:
@@ -128,9 +129,9 @@ async def runs_of_day(database: Database, day: date, *, site: str | None, after:
     """Page through the runs of a day in the order of their ids."""
     async with database.acquire() as connection:
         rows = await connection.fetch(query("live.runs_of_day"), day, site, after, limit)
-    names = ("state_at", "mode", "name", "stops", "total", "done", "overdue")
+    names = ("state_at", "mode", "name", "stops", "total", "done", "overdue", "risk")
     return [
-        DayRun(now=_run_now(row), mismatch=_mismatch_in(row["body"]), **{name: row[name] for name in names})
+        DayRun(now=run_now(row), mismatch=_mismatch_in(row["body"]), **{name: row[name] for name in names})
         for row in rows
     ]
 
@@ -184,7 +185,8 @@ def _last_start_is_a_mandate(known: Mapping[str, Any]) -> bool:
     return next(starts, None) == "mandate"
 
 
-def _run_now(row: asyncpg.Record) -> RunNow:
+def run_now(row: asyncpg.Record) -> RunNow:
+    """Read a run from a database row."""
     return RunNow(
         run_id=row["id"],
         day=row["day"],

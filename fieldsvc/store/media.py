@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from uuid import UUID
 
 from fieldsvc.store.database import Database
 from sql import query
@@ -56,6 +57,13 @@ async def wants(database: Database, sha256: bytes) -> list[Wanted]:
     async with database.acquire() as connection:
         rows = await connection.fetch(query("media.wants"), sha256)
     return [Wanted(row["site"], row["purpose"], row["shared"], row["account"]) for row in rows]
+
+
+async def of_events(database: Database, events: Sequence[UUID], *, site: str | None) -> list[tuple[UUID, str, bytes]]:
+    """List the pictures that are there of what these events name, as (event, subject, SHA-256): of a site, or of any."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("media.of_events"), events, site)
+    return [(row["event"], row["subject"], row["sha256"]) for row in rows]
 
 
 async def forget(database: Database, *, before: datetime) -> list[str]:

@@ -131,6 +131,13 @@ class LockedRun:
         return await self._connection.fetchrow(query("run_state.lock"), self._run_id)
 
 
+async def heard_at(database: Database, run_id: str, day: date) -> datetime | None:
+    """Find when the newest position of a run was taken; None as long as none was, whatever was scanned."""
+    async with database.acquire() as connection:
+        at: datetime | None = await connection.fetchval(query("progress.heard"), day, run_id)
+        return at
+
+
 @asynccontextmanager
 async def locked(database: Database, run_id: str, day: date) -> AsyncIterator[LockedRun]:
     """Open a transaction for one run, committed after the block.

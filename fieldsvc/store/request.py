@@ -96,6 +96,21 @@ class SheetRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """What somebody who watches a run sees of a request: nothing of what is sealed."""
+
+    id: str
+    subject: str
+    kind: str
+    state: str
+    step: str
+    reason: str | None
+    asked_at: datetime
+    from_day: date | None
+    to_day: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class ContactRow:
     """A way to reach people of an address that was proved once."""
 
@@ -134,10 +149,25 @@ async def at_step(database: Database, steps: Sequence[str], kinds: Sequence[str]
     return [RequestRow(*(row[name] for name in _ROW)) for row in rows]
 
 
-async def on_sheet(connection: asyncpg.Connection, run_id: str, points: Sequence[str]) -> list[SheetRow]:
-    """List what stands on the sheet of a run, in the reader's own snapshot."""
-    rows = await connection.fetch(query("request.on_sheet"), run_id, list(points))
+async def on_sheet(
+    connection: asyncpg.Connection, run_id: str, points: Sequence[str], begins: datetime, ends: datetime
+) -> list[SheetRow]:
+    """List what stands on the sheet of a run, whose day begins and ends then, in the reader's own snapshot."""
+    rows = await connection.fetch(query("request.on_sheet"), run_id, list(points), begins, ends)
     return [SheetRow(*(row[name] for name in _SHEET)) for row in rows]
+
+
+async def subjects_of_run(database: Database, run_id: str) -> dict[str, tuple[str | None, str | None]]:
+    """Map what a run carries and the doors that it serves to their (stop, address)."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("request.subjects_of_run"), run_id)
+    return {row["subject"]: (row["stop_id"], row["address"]) for row in rows}
+
+
+async def unfinished(seen: Seen, subjects: Sequence[str], day: date) -> list[OpenRequest]:
+    """List the requests about these subjects that are not finished, oldest first; of those that hold, the ones of a day."""
+    async with seen.acquire() as connection:
+        return [OpenRequest(*row) for row in await connection.fetch(query("request.unfinished"), subjects, day)]
 
 
 async def item(database: Database, subject: str) -> KnownItem | None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 
 from fieldsvc.store.database import Database
 from sql import query
@@ -53,6 +53,18 @@ class SaidRun:
     def is_known(self) -> bool:
         """Tell whether the journal knows everything."""
         return self.said == self.cover and not self.is_planned_anew
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many registered items, pouches and keys a run took, and what became of them, as it was reconciled last."""
+
+    at: datetime
+    taken: int
+    delivered: int
+    held: int
+    brought_back: int
+    missing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +169,13 @@ async def read(database: Database, run_id: str) -> Run | None:
         row["round_version"],
         row["sheet_version"],
     )
+
+
+async def counted(database: Database, run_id: str) -> Counted | None:
+    """Read what became of what a run took; None as long as it was not reconciled."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("run_thing.counted"), run_id)
+    return Counted(**row) if row else None
 
 
 async def change_of(database: Database, run_id: str) -> ChangedRun | None:

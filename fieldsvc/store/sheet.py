@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -117,3 +118,10 @@ async def keep_digests(database: Database, run_id: str, version: int, *, day: da
     """Remember what a version is made of; the same version with other content is no longer known."""
     async with database.acquire() as connection:
         await connection.execute(query("sheet.keep_digests"), run_id, version, day, digests)
+
+
+async def words_of(database: Database, events: Sequence[UUID]) -> dict[UUID, bytes]:
+    """Read the sealed words of the instructions that these events gave, as they stand."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("instruction.of_events"), events)
+    return {row["event"]: row["sealed"] for row in rows}

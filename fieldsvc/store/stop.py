@@ -1,10 +1,11 @@
 """Stops: the ordered visits of rounds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 
-from fieldsvc.store.database import Database
+from fieldsvc.store.database import Database, Source
 from geo.rounds import Stop
 from sql import query
 
@@ -59,3 +60,10 @@ async def of_round(database: Database, round_id: str) -> list[Stop]:
     async with database.acquire() as connection:
         rows = await connection.fetch(query("stop.of_round"), round_id)
     return [from_row(row) for row in rows]
+
+
+async def addresses(source: Source, round_id: str, stop_ids: Sequence[str]) -> dict[str, str | None]:
+    """Read where stops of a round are; one that is not there is left out."""
+    async with source.acquire() as connection:
+        rows = await connection.fetch(query("stop.addresses"), round_id, stop_ids)
+    return {row["stop_id"]: row["address"] for row in rows}

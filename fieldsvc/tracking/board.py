@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from http import HTTPStatus
@@ -159,6 +159,10 @@ class Board:
                 self._early.discard(each.id)
                 self._alarms.pop(each.id, None)
         return [replace(each, address=None) for each in found if each is not None]
+
+    def places(self) -> Mapping[str, Place]:
+        """Give the places of all runs whose carriers may be seen, as they are now; to be read and not kept."""
+        return self._places
 
     def close(self) -> None:
         """End every stream, now."""

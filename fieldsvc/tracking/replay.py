@@ -65,6 +65,7 @@ def _listed(each: DayRun, line: Line | None) -> dict[str, Any]:
         "status": status_of(run.duty, run.status) if run.duty else None,
         "seen_at": _time(run.through_at) if seen else None,
         **({"mismatch": each.mismatch} if seen and each.mismatch else {}),
+        **({"risk": each.risk} if each.risk else {}),
     }
 
 

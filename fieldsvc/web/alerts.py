@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fieldsvc.access.callers import Device, Person
 from fieldsvc.access.rights import Thing, sites_of
 from fieldsvc.access.viewers import viewer_of
-from fieldsvc.errors import BadRequest, Invalid, NotFound
+from fieldsvc.errors import BadRequest, Conflict, Invalid, NotFound
+from fieldsvc.faults import faults_of
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Opener
 from fieldsvc.store import alarm as alarms
@@ -25,8 +27,9 @@ from fieldsvc.web.carrier import page_limit
 from fieldsvc.web.looks import SHOWS_PAST
 from fieldsvc.web.problems import json_response
 from fieldsvc.web.tasks import read_object
+from fieldsvc.work import colleagues
 from handlers import alerting
-from handlers.fields import Note, format_time, parse_time
+from handlers.fields import Id, Note, format_time, parse_time
 from handlers.story import Actor
 
 FIELD_PART = -1  # of the event as the phone said it, which holds the place
@@ -49,6 +52,20 @@ class Taking(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     comment: Note | None = None
+
+
+class Assigning(BaseModel):
+    """Who is to take an alert: the account of a colleague, or the `to` of a desk, as GET /v1/colleagues lists them."""
+
+    model_config = ConfigDict(extra="forbid")
+    to: Id
+    comment: Note | None = None
+
+
+class AlertSettled(Conflict):
+    """This alert is over: nobody has to take it any more."""
+
+    code = "settled"
 
 
 ALERTS = web.AppKey("ALERTS", Alerts)
@@ -74,6 +91,20 @@ async def acknowledge(request: web.Request) -> web.Response:
     found = await _own(alerts.database, person, request.match_info["id"])
     if found.state == "open":
         await _take(alerts.commands, found, person, comment)
+        found = await _own(alerts.database, person, found.id)
+    (shown,) = await _shown(alerts.opener, [found])
+    return json_response(shown)
+
+
+async def assign(request: web.Request) -> web.Response:
+    """Give an alarm or an alert to a colleague or a desk to take: it stays open, and they are told."""
+    person, alerts = caller(request, Person), request.app[ALERTS]
+    asked = _assigning(await read_object(request))
+    found = await _own(alerts.database, person, request.match_info["id"])
+    if found.state == "settled":
+        raise AlertSettled
+    if asked.to != found.assigned_to or asked.comment:
+        await _give(alerts, found, asked, person)
         found = await _own(alerts.database, person, found.id)
     (shown,) = await _shown(alerts.opener, [found])
     return json_response(shown)
@@ -118,6 +149,35 @@ async def _take(commands: Commands, found: Alert, person: Person, comment: str |
         )
 
 
+async def _give(alerts: Alerts, found: Alert, asked: Assigning, person: Person) -> None:
+    """Say as a fact of the alert's subject who is to take it. Invalid for somebody who may not."""
+    contact = await colleagues.contact_of(alerts.database, found.site, asked.to)
+    if contact is None:
+        raise Invalid("Not valid: to names nobody who may take it.", reason="unknown_colleague")
+    data: dict[str, Any] = {"alert_id": found.id, **asked.model_dump(exclude_none=True)}
+    if contact and asked.to not in (person.account_id, found.assigned_to):
+        at = format_time(found.raised_at)
+        words = alerting.words_of(found.id, found.kind, level=found.level, run=found.run, raised_at=at)
+        data["told"] = {"contact": dict(contact), "words": words}
+    await alerts.commands.send(
+        alerting.ASSIGNED,
+        data,
+        actor=Actor(person.role, entered_by=person.account_id),
+        site=found.site,
+        run=found.run,
+        handler=found.service,
+        subject=found.subject,
+    )
+
+
+def _assigning(sent: Mapping[str, Any]) -> Assigning:
+    try:
+        return Assigning.model_validate(sent)
+    except ValidationError as error:
+        members = sorted({fault.member for fault in faults_of(Assigning, error)})
+        raise Invalid(f"Not valid: {', '.join(members)}.", reason="bad_payload") from None
+
+
 async def _comment(request: web.Request) -> str | None:
     """Read the comment that a body may hold. UnsupportedMedia, TooLarge, BadRequest, Invalid."""
     if not request.can_read_body:
@@ -147,12 +207,17 @@ async def _own(database: Database, person: Person, alert_id: str) -> Alert:
 
 async def _shown(opener: Opener, page: Sequence[Alert]) -> list[dict[str, Any]]:
     """Describe alerts; of alarms with what the phone said of place and note, which is sealed."""
-    opened = await opener.open_parts([(each.event, FIELD_PART) for each in page if each.service == "alarm"])
-    return [_alert(each, (opened.get((each.event, FIELD_PART)) or {}).get("personal") or {}) for each in page]
+    places = [each.event for each in page if each.service == "alarm"]
+    comments = [each.comment_event for each in page if each.comment_event is not None]
+    opened = await opener.open_parts([(each, FIELD_PART) for each in dict.fromkeys((*places, *comments))])
+    found = {event: parts.get("personal") or {} for (event, _), parts in opened.items()}
+    return [_alert(each, found) for each in page]
 
 
-def _alert(alert: Alert, personal: Mapping[str, Any]) -> dict[str, Any]:
-    """Write an alert for a screen; `place` and `note` are null where the phone gave none, or where they were erased."""
+def _alert(alert: Alert, opened: Mapping[UUID, Mapping[str, Any]]) -> dict[str, Any]:
+    """Write an alert for a screen; what nobody said, or what was erased, is null."""
+    personal = opened.get(alert.event, {}) if alert.service == "alarm" else {}
+    said = opened.get(alert.comment_event, {}) if alert.comment_event else {}
     return {
         "id": alert.id,
         "kind": alert.kind,
@@ -167,6 +232,9 @@ def _alert(alert: Alert, personal: Mapping[str, Any]) -> dict[str, Any]:
         "told": alert.told,
         "acknowledged_at": format_time(alert.acknowledged_at) if alert.acknowledged_at is not None else None,
         "acknowledged_by": alert.acknowledged_by,
+        "assigned_to": alert.assigned_to,
+        "assigned_at": format_time(alert.assigned_at) if alert.assigned_at is not None else None,
+        "comment": said.get("comment"),
         "settled_at": format_time(alert.settled_at) if alert.settled_at is not None else None,
         "stop_id": alert.stop_id,
         "address": alert.address,
@@ -201,5 +269,6 @@ def _decode(cursor: str | None) -> tuple[datetime, str]:
 routes: list[web.RouteDef] = [
     web.get("/v1/alerts", list_alerts),
     web.post("/v1/alerts/{id}/ack", acknowledge),
+    web.post("/v1/alerts/{id}/assign", assign),
     web.get("/v1/me/alarms", own_alarms),
 ]

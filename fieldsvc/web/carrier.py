@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ from fieldsvc.work.runs import Runs
 from fieldsvc.work.sheets import Sheets
 from handlers import corrections
 from handlers.base import Handler, wire_type
+from handlers.fields import format_time
 from handlers.registry import Registry
 from handlers.story import EventType
 
@@ -96,12 +98,18 @@ def _asked(body: dict[str, Any]) -> NewCode:
 
 
 async def current_run(request: web.Request) -> web.Response:
-    """Name the run of the day."""
+    """Name the run of the day.
+
+    Tells also when a position of it was heard last, and what became of what it took, once that was reconciled.
+    """
     device = caller(request, Device)
     run = await request.app[RUNS].current_run(device)
-    return json_response(
-        {"run_id": run.run_id, "round_id": run.round_id, "state": run.state, "sheet_version": run.sheet_version}
-    )
+    heard_at, counted = await request.app[RUNS].told(run)
+    more: dict[str, Any] = {"position_heard_at": format_time(heard_at)} if heard_at is not None else {}
+    if counted is not None:
+        more["reconciled"] = {**asdict(counted), "at": format_time(counted.at)}
+    named = {"run_id": run.run_id, "round_id": run.round_id, "state": run.state, "sheet_version": run.sheet_version}
+    return json_response({**named, **more})
 
 
 async def sheet(request: web.Request) -> web.Response:
@@ -175,6 +183,8 @@ def _event(each: EventType) -> dict[str, Any]:
         "type": wire_type(each.name),
         "title": dict(each.title),
         "by": sorted(each.by),
+        "keeps_position": each.keeps_fix,
+        "closes_task": each.closes_task,
         "schema": each.payload.model_json_schema(by_alias=True),
         "examples": [dict(example) for example in each.examples],
     }

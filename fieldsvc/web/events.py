@@ -1,6 +1,8 @@
 """`POST /v1/events`: field events from devices, and from people and subscribers for the types that their role allows."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -27,12 +29,17 @@ async def post_events(request: web.Request) -> web.Response:
     unreadable = said_sent_at is not None and sent_at is None
     upload = Upload(body, request.content_type, request.charset, sender, received_at, sent_at, unreadable)
     answer = await accept(request.app[INTAKE], upload)
+    count_results(request, answer)
+    return json_response(answer)
+
+
+def count_results(request: web.Request, answer: Mapping[str, Any]) -> None:
+    """Count in the metrics what became of the events of an upload."""
     metrics = request.app[METRICS]
     for result in answer["results"]:
         metrics.events.labels(result["status"]).inc()
         if result["status"] == "quarantined":
             metrics.off_reasons.labels(result["reason"]).inc()
-    return json_response(answer)
 
 
 def _sender(request: web.Request) -> Caller:

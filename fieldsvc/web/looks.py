@@ -1,10 +1,12 @@
 """Looks at what is somebody's are noted before they are answered, and what is older than today is shown only for a reason.
 
 One line a route; the views know nothing of it, but for alerts, which say whether older ones were shown. Today's live list is not
-noted: it shows rounds, and every screen reads it. The feed of an account that reads everybody's events is noted once a day, before it
-begins: it may run for hours.
+noted: it shows rounds, and every screen reads it. Alerts of earlier days that are open still are noted once a person and day, for a
+live page reads them each minute; with a reason, each time. The feed of an account that reads everybody's events is noted once a
+day, before it begins: it may run for hours.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -23,7 +25,9 @@ CARRIER_KEY = web.AppKey("CARRIER_KEY", bytes)
 REASONS = ("complaint", "item_search", "incident", "carrier_request", "planning", "legal")
 SHOWS_PAST = web.RequestKey("SHOWS_PAST", bool)  # a view says so where the answer has something older than today
 REPLAYED, RUNS_LISTED, STOPS_SEEN = "run.replayed", "runs.listed", "run.stops_seen"
-ALERTS_LISTED, FEED_READ = "alerts.listed", "feed.read"
+TIMELINE_SEEN, REQUESTS_SEEN = "run.timeline_seen", "run.requests_seen"
+ALERTS_LISTED, FEED_READ, AUDIT_READ = "alerts.listed", "feed.read", "audit.read"
+_RUN_DAY = re.compile(r"run-(\d{4}-\d\d-\d\d)-", re.ASCII)
 
 
 class ReasonRequired(BadRequest):
@@ -55,7 +59,13 @@ def _reads_closely(request: web.Request, _answer: web.StreamResponse) -> bool:
 
 
 def _shows_past(request: web.Request, _answer: web.StreamResponse) -> bool:
-    return bool(request.get(SHOWS_PAST))
+    return bool(request.get(SHOWS_PAST)) or _asks_past(request)
+
+
+def _asks_past(request: web.Request) -> bool:
+    """Tell whether a list of alerts can only be of the past: those of a run of an earlier day, but for the open ones."""
+    run = _RUN_DAY.match(request.query.get("run", ""))
+    return run is not None and run[1] < _today(request).isoformat() and request.query.get("state") != "open"
 
 
 class Today:
@@ -75,6 +85,8 @@ TODAY = web.AppKey("TODAY", Today)
 LOOKS: Mapping[str, Look] = {
     "/v1/runs/{id}/replay": Look(REPLAYED, "run/{id}"),
     "/v1/runs/{id}/stops": Look(STOPS_SEEN, "run/{id}"),
+    "/v1/runs/{id}/timeline": Look(TIMELINE_SEEN, "run/{id}"),
+    "/v1/runs/{id}/requests": Look(REQUESTS_SEEN, "run/{id}"),
     "/v1/runs": Look(RUNS_LISTED, "day/{day}"),
     "/v1/roster": Look(RUNS_LISTED, "roster/{day}"),
     "/v1/alerts": Look(ALERTS_LISTED, "alerts/{site}", only=_shows_past),
@@ -89,11 +101,12 @@ LOOKS: Mapping[str, Look] = {
     "/v1/events/{id}": Look("event.seen", "event/{id}", only=_reads_closely),
     "/v1/feed": Look(FEED_READ, "feed", frozenset({Account})),
     "/v1/kpis": Look("figures.exported", "figures/{from}", only=_is_csv),
-    "/v1/audit": Look("audit.read", "audit/{from}"),
+    "/v1/audit": Look(AUDIT_READ, "audit/{from}"),
     "/v1/me/export": Look("carrier.exported", "device/{device}", frozenset({Device})),
 }
-OF_A_RUN = frozenset({REPLAYED, STOPS_SEEN})
+OF_A_RUN = frozenset({REPLAYED, STOPS_SEEN, TIMELINE_SEEN, REQUESTS_SEEN})
 HISTORY = OF_A_RUN | {RUNS_LISTED}
+_ONLY_HISTORY = HISTORY - {REPLAYED}  # of today they are not noted
 
 
 @web.middleware
@@ -114,13 +127,23 @@ async def noted(request: web.Request, handler: View) -> web.StreamResponse:
         return answer
     entry = await _entry(request, look)
     if entry is not None:
-        await audit.note(request.app[ACCESS].database, entry, soon=True)
+        await _note(request, entry)
     return answer
+
+
+async def _note(request: web.Request, entry: Entry) -> None:
+    """Note a look; one at alerts of earlier days that gives no reason once a person and day."""
+    key, noted = (entry.actor, f"{entry.action} {entry.subject}"), request.app[TODAY].noted(_today(request))
+    is_once = entry.action == ALERTS_LISTED and entry.reason is None
+    if not (is_once and key in noted):
+        await audit.note(request.app[ACCESS].database, entry, soon=True)
+    if is_once:
+        noted.add(key)
 
 
 async def _note_feed(request: web.Request) -> None:
     """Note once a day that an account with the scope `operator` reads the feed, by one key or another."""
-    caller, today = request.get(CALLER), datetime.now(UTC).date()
+    caller, today = request.get(CALLER), _today(request)
     if not isinstance(caller, Account) or "operator" not in caller.scopes:
         return
     noted = request.app[TODAY].noted(today)
@@ -132,7 +155,7 @@ async def _note_feed(request: web.Request) -> None:
 
 async def _entry(request: web.Request, look: Look) -> Entry | None:
     """Write what is noted; nothing of today's list and panel. ReasonRequired for history without one."""
-    caller, today = request.get(CALLER), datetime.now(UTC).astimezone(request.app[ACCESS].settings.zone).date()
+    caller, today = request.get(CALLER), _today(request)
     actor, role = named(caller)
     site, day, carrier, reason = getattr(caller, "site", None) or request.query.get("site"), today, None, None
     if look.action in OF_A_RUN:
@@ -146,8 +169,10 @@ async def _entry(request: web.Request, look: Look) -> Entry | None:
         carrier = caller.carrier
     if look.action in HISTORY and day < today:
         reason = _reason(request)
-    elif look.action in (RUNS_LISTED, STOPS_SEEN):
+    elif look.action in _ONLY_HISTORY:
         return None
+    elif look.action in (ALERTS_LISTED, AUDIT_READ) and ("reason" in request.query or _asks_past(request)):
+        reason = _reason(request)
     names = {"site": site or "*", "from": "*", **request.query, **request.match_info}
     names |= {"day": day.isoformat(), "device": getattr(caller, "id", "")}
     ref = audit.carrier_ref(request.app[CARRIER_KEY], carrier, site) if carrier else None
@@ -164,6 +189,10 @@ def named(caller: object) -> tuple[str, str]:
         case Device():
             return f"device/{caller.id}", "carrier"
     return audit.SERVICE, audit.SERVICE
+
+
+def _today(request: web.Request) -> date:
+    return datetime.now(UTC).astimezone(request.app[ACCESS].settings.zone).date()
 
 
 def _reason(request: web.Request) -> str:

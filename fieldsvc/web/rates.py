@@ -24,10 +24,11 @@ from fieldsvc.web.rights import ANYONE, CUSTOMER, RIGHTS
 DEVICE, ACCOUNT, PERSON = Rate("device", 3_000, 60.0), Rate("account", 6_000, 60.0), Rate("person", 1_200, 60.0)
 OPEN, REFUSED = Rate("open", 1_200, 60.0), Rate("refused", 120, 60.0)
 TRIALS = Rate("trials", 60, 60.0)  # requests that the service makes at once for who asks
+RELAYS = Rate("relays", 60, 60.0)  # queues that a phone brings for others, up to 500 events each
 SIGN_IN, ENROL, CHANGES = Rate("sign-in", 30, 60.0), Rate("enrol", 30, 60.0), Rate("delivery-changes", 60, 60.0)
-RATES = (DEVICE, ACCOUNT, PERSON, OPEN, REFUSED, SIGN_IN, ENROL, CHANGES, TRIALS)
+RATES = (DEVICE, ACCOUNT, PERSON, OPEN, REFUSED, SIGN_IN, ENROL, CHANGES, TRIALS, RELAYS)
 _OWN = {"/sign-in/{token}": SIGN_IN, "/v1/devices/enrol": ENROL}
-_TRIED = frozenset({"/v1/endpoints/{id}/test", "/v1/endpoints/{id}/resend"})
+_FEWER = {"/v1/endpoints/{id}/test": TRIALS, "/v1/endpoints/{id}/resend": TRIALS, "/v1/relays": RELAYS}
 _WITH_CREDENTIALS = (Device, Account, Person)
 _FREE = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -123,7 +124,7 @@ def asked_by(request: web.Request, source: str, knows: Callable[[str], bool]) ->
         rate, secret = found
         name = digest(secret).hex()
         if knows(name) or not _is_open(request):
-            return Asked(TRIALS if route in _TRIED else rate, name, name)
+            return Asked(_FEWER.get(route, rate), name, name)
     return Asked(CHANGES if route.startswith("/v1/delivery-changes") else OPEN, source, None)
 
 

@@ -23,6 +23,7 @@ class Own(StrEnum):
     PROMISE = "what the code or link that they hold is for"
     SELF = "themselves"
     SENT = "what they send, of the types that their kind may send"
+    BROUGHT = "sealed queues of phones of its site, unread"
     PICTURES = "the pictures that this phone sent"
     KNOWN = "a picture whose SHA-256 it knows"
     CARRIER = "the carrier of this phone"
@@ -118,6 +119,7 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/discretion/carriers"): _OPEN,
     ("GET", "/v1/discretion"): _OPEN,
     ("GET", "/v1/proof-key"): _OPEN,
+    ("GET", "/v1/relay-key"): _OPEN,
     ("GET", "/"): _OPEN,
     ("GET", "/favicon.ico"): _OPEN,
     ("GET", "/static/{name}"): _OPEN,
@@ -128,10 +130,15 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("POST", "/sign-out"): _row(dict.fromkeys(ROLES, Own.SELF), csrf_in_form=True),
     # phones
     ("GET", "/enrol"): _OPEN,
+    ("GET", "/handheld"): _OPEN,
+    ("GET", "/handheld/sw.js"): _OPEN,
+    ("GET", "/handheld/shell.json"): _OPEN,
+    ("GET", "/handheld/manifest.webmanifest"): _OPEN,
     ("POST", "/v1/devices/enrol"): _BY_LINK,
     ("POST", "/v1/devices/codes"): _row(supervisor=Own.SITE),
     ("GET", "/supervision/phones"): _row(supervisor=Own.SITE),
     ("POST", "/v1/events"): _SENDER,
+    ("POST", "/v1/relays"): _row(device=Own.BROUGHT, lost_too=True),
     ("POST", "/v1/positions"): _PHONE_APP,
     ("POST", "/owntracks"): _PHONE_APP,
     ("GET", "/osmand/{token}"): _TRACKER,
@@ -148,18 +155,32 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/me/alarms"): _row(device=Own.CARRIER),
     # screens
     ("GET", "/supervision"): _WATCHER,
+    ("GET", "/supervision/morning"): _WATCHER,
+    ("GET", "/supervision/alerts"): _WATCHER,
+    ("GET", "/supervision/replay"): _WATCHER,
+    ("GET", "/supervision/addresses"): _JUDGE,
+    ("GET", "/supervision/reports"): _row(supervisor=Own.SITE, operator=Own.SITES, auditor=Own.SITES),
+    ("GET", "/supervision/health"): _WATCHER,
+    ("GET", "/supervision/national"): _row(operator=Own.SITES),
     ("GET", "/basemap.geojson"): _row(dict.fromkeys(ROLES, Own.NOTHING)),
     ("GET", "/v1/alerts"): _WATCHER,
     ("POST", "/v1/alerts/{id}/ack"): _WATCHER,
+    ("POST", "/v1/alerts/{id}/assign"): _WATCHER,
+    ("GET", "/v1/colleagues"): _WATCHER,
     ("GET", "/v1/desks"): _WATCHER,
     ("PUT", "/v1/desks/{name}"): _WATCHER,
     ("DELETE", "/v1/desks/{name}"): _WATCHER,
     ("GET", "/v1/live"): _WATCHER,
     ("GET", "/v1/runs"): _WATCHER,
-    ("GET", "/v1/rounds"): _WATCHER,
-    ("GET", "/v1/rounds/{id}"): _WATCHER,
+    ("GET", "/v1/rounds"): _JUDGE,
+    ("GET", "/v1/rounds/{id}"): _JUDGE,
     ("GET", "/v1/runs/{id}/replay"): _WATCHER,
     ("GET", "/v1/runs/{id}/stops"): _WATCHER,
+    ("GET", "/v1/runs/not-back"): _WATCHER,
+    ("GET", "/v1/overview"): _WATCHER,
+    ("GET", "/v1/supervision/health"): _WATCHER,
+    ("GET", "/v1/runs/{id}/timeline"): _WATCHER,
+    ("GET", "/v1/runs/{id}/requests"): _WATCHER,
     ("POST", "/v1/runs/{id}/reassign"): _WATCHER,
     ("POST", "/v1/runs/{id}/split"): _WATCHER,
     ("POST", "/v1/runs/{id}/handover"): _WATCHER,

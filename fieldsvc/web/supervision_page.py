@@ -23,15 +23,21 @@ _EVERYWHERE = "-180,-90,180,90"
 async def supervision(request: web.Request) -> web.Response:
     """Show a supervisor the rounds of their site; an operator those of all sites, or of the one in `?site=`. NotFound."""
     person = caller(request, Person)
-    asked = request.query.get("site") if person.role == "operator" and not person.site else None
+    asked = await asked_site(request, person)
+    kept = {"site": asked} if asked else {}
+    config = config_of(request, person.site or asked or None)
+    return render(request, "supervision.html", person=person, kept=kept, config=config, past=past_days(request))
+
+
+async def asked_site(request: web.Request, person: Person) -> str | None:
+    """Return the site that an operator of every site asks for, if they do. NotFound."""
+    asked = request.query.get("site") if person.role != "supervisor" and not person.site else None
     if asked and (not asked.isprintable() or not await sites.exists(request.app[ACCESS].database, asked)):
         raise NotFound
-    kept = {"site": asked} if asked else {}
-    config = _config(request, person.site or asked or None)
-    return render(request, "supervision.html", person=person, kept=kept, config=config, past=_past(request))
+    return asked or None
 
 
-def _past(request: web.Request) -> dict[str, Any]:
+def past_days(request: web.Request) -> dict[str, Any]:
     """Tell which past days there may be, and for which reasons they are opened."""
     today = datetime.now(UTC).astimezone(request.app[ACCESS].settings.zone).date()
     return {
@@ -41,15 +47,21 @@ def _past(request: web.Request) -> dict[str, Any]:
     }
 
 
-def _config(request: web.Request, site: str | None) -> dict[str, Any]:
+def config_of(request: web.Request, site: str | None) -> dict[str, Any]:
     """Collect what the page's scripts must know; none of it is secret."""
+    return map_config(request) | {
+        "site": site,
+        "live": f"/v1/live?{urlencode({'site': site} if site else {'bbox': _EVERYWHERE})}",
+        "worker": static_url("supervision/worker.js"),
+    }
+
+
+def map_config(request: web.Request) -> dict[str, Any]:
+    """Collect what a map needs, and the zone in which times are said."""
     basemap = request.app.get(BASEMAP)
     attribution = basemap.attribution.get(language_of(request), "") if basemap else ""
     return {
-        "site": site,
         "zone": request.app[ACCESS].settings.timezone,
-        "live": f"/v1/live?{urlencode({'site': site} if site else {'bbox': _EVERYWHERE})}",
-        "worker": static_url("supervision/worker.js"),
         "maplibre": static_url("vendor/maplibre-gl.mjs"),
         "maplibreWorker": static_url("vendor/maplibre-gl-worker.mjs"),
         "basemap": {"url": basemap.url, "attribution": attribution} if basemap else None,

@@ -27,9 +27,9 @@ _DAY, _ID = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile(r"run-[^\x00]{
 async def list_runs(request: web.Request) -> web.Response:
     """List the runs of a day with their work and where they are, a page at a time."""
     site, day, limit = await site_of(request, Thing.RUN), _day(request), page_limit(request)
-    after, database = _opened(request.query.get("cursor")), request.app[ACCESS].database
+    after, database = opened(request.query.get("cursor")), request.app[ACCESS].database
     found = await replay.runs_of(database, request.app[LINES], day, site=site, after=after, limit=limit + 1)
-    more = {"cursor": _sealed(found[limit - 1]["run_id"])} if len(found) > limit else {}
+    more = {"cursor": sealed(found[limit - 1]["run_id"])} if len(found) > limit else {}
     return json_response({"runs": found[:limit], **more})
 
 
@@ -78,11 +78,13 @@ def _day(request: web.Request) -> date:
         raise BadRequest("day is a local day: 2026-11-21.") from None
 
 
-def _sealed(run_id: str) -> str:
+def sealed(run_id: str) -> str:
+    """Make an opaque cursor of a run."""
     return base64.urlsafe_b64encode(run_id.encode()).decode().rstrip("=")
 
 
-def _opened(cursor: str | None) -> str:
+def opened(cursor: str | None) -> str:
+    """Read a cursor; none = from the beginning. BadRequest for anything else."""
     if not cursor:
         return ""
     try:

@@ -1,9 +1,9 @@
 """Reports of address changes for those who judge them: before and after, and the one word that makes them hold or not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fieldsvc.errors import Conflict, Invalid, NotFound
 from fieldsvc.faults import said
 from fieldsvc.sites import Sites
+from fieldsvc.store import account
 from fieldsvc.store import address_report as store
 from fieldsvc.store.address_report import ReportRow
 from fieldsvc.store.database import Database, Seen
@@ -46,6 +47,12 @@ class ReportWithdrawn(Conflict):
     code = "report_withdrawn"
 
 
+class DecidedMeanwhile(Conflict):
+    """Somebody decided on this report meanwhile: look at it again."""
+
+    code = "decided_meanwhile"
+
+
 class Put(BaseModel):
     """Where a person puts the point."""
 
@@ -59,11 +66,12 @@ class Put(BaseModel):
 
 
 class Judgement(BaseModel):
-    """Why, and for a confirmation perhaps another place than the proposed one."""
+    """Why, for a confirmation perhaps another place than the proposed one, and in which state the judge saw the report."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     reason: Note | None = None
     place: Put | None = None
+    seen_as: Literal["review", "accepted", "confirmed", "rejected"] | None = None
 
 
 def read_judgement(body: object) -> Judgement:
@@ -88,16 +96,15 @@ class AddressReports:
     ) -> tuple[list[dict[str, Any]], tuple[datetime, UUID] | None]:
         """List reports with what is personal, the oldest first; and where the next page begins."""
         rows = await store.page(seen, site, state, after=after, limit=limit + 1)
-        opened = await self.opener.open_blobs([row.sealed for row in rows[:limit]]) if rows else []
-        shown = [_described(row, personal) for row, personal in zip(rows, opened, strict=False)]
+        shown = await self._shown(rows[:limit]) if rows else []
         last = rows[limit - 1] if len(rows) > limit else None
         return shown, (last.reported_at, last.id) if last else None
 
     async def confirm(
         self, report_id: UUID, asked: Judgement, *, by: Actor, sites: Sites, seen: Seen
     ) -> dict[str, Any]:
-        """Let a report hold. NotFound, ReportWithdrawn, PlaceNeeded, BadJudgement for a place that is none of the site."""
-        row = await _own(seen, report_id, sites)
+        """Let a report hold. NotFound, ReportWithdrawn, DecidedMeanwhile, PlaceNeeded, BadJudgement for a place of another site."""
+        row = await _own(seen, report_id, sites, seen_as=asked.seen_as)
         place = asked.place.model_dump(exclude_none=True) if asked.place else None
         if place is not None:
             await self._check(place, row.site)
@@ -106,10 +113,10 @@ class AddressReports:
         return await self._say("confirmed", row, {"place": place, "reason": asked.reason}, by=by, seen=seen)
 
     async def reject(self, report_id: UUID, asked: Judgement, *, by: Actor, sites: Sites, seen: Seen) -> dict[str, Any]:
-        """Let a report hold no more: what it changed is put back. NotFound, ReportWithdrawn, BadJudgement."""
+        """Let a report hold no more: what it changed is put back. NotFound, ReportWithdrawn, DecidedMeanwhile, BadJudgement."""
         if asked.place is not None:
             raise BadJudgement("place: what is rejected has no place.")
-        row = await _own(seen, report_id, sites)
+        row = await _own(seen, report_id, sites, seen_as=asked.seen_as)
         return await self._say("rejected", row, {"reason": asked.reason}, by=by, seen=seen)
 
     async def _say(
@@ -121,8 +128,18 @@ class AddressReports:
         told = await store.read(seen, row.id)
         if told is None:
             raise NotFound
-        opened = await self.opener.open_blobs([told.sealed])
-        return _described(told, opened[0]) | dict(result.answer or {})
+        (shown,) = await self._shown([told])
+        return shown | dict(result.answer or {})
+
+    async def _shown(self, rows: Sequence[ReportRow]) -> list[dict[str, Any]]:
+        """Describe reports with what is personal, and with the names of those who decided; of no account, as it is noted."""
+        opened = await self.opener.open_blobs([row.sealed for row in rows])
+        names = await account.names(self.database, {row.decided_by for row in rows if row.decided_by})
+        told = [
+            (row, personal, names.get(row.decided_by or "", row.decided_by))
+            for row, personal in zip(rows, opened, strict=True)
+        ]
+        return [_described(row, personal, decided_by=by) for row, personal, by in told]
 
     async def _check(self, place: Mapping[str, Any], site: str | None) -> None:
         """Hold a person's place to rounds and stops that there are."""
@@ -145,12 +162,14 @@ class AddressReports:
         return known.stored.round if known else None
 
 
-async def _own(seen: Seen, report_id: UUID, sites: Sites) -> ReportRow:
+async def _own(seen: Seen, report_id: UUID, sites: Sites, *, seen_as: str | None) -> ReportRow:
     row = await store.read(seen, report_id)
     if row is None or row.site not in sites:
         raise NotFound
     if row.state == "withdrawn":
         raise ReportWithdrawn
+    if seen_as not in (None, row.state):
+        raise DecidedMeanwhile
     return row
 
 
@@ -159,7 +178,7 @@ def _knows(rnd: Round, place: Mapping[str, Any]) -> bool:
     return named <= {stop.stop_id for stop in rnd.stops}
 
 
-def _described(row: ReportRow, personal: Any) -> dict[str, Any]:
+def _described(row: ReportRow, personal: Any, *, decided_by: str | None) -> dict[str, Any]:
     """Write a report for those who judge it: before and after; an erased one says so."""
     known = personal if isinstance(personal, dict) else {}
     return {
@@ -171,6 +190,8 @@ def _described(row: ReportRow, personal: Any) -> dict[str, Any]:
         "class": CLASSES.get(row.change),
         "confidence": row.confidence,
         "effective_on": row.effective_on.isoformat() if row.effective_on else None,
+        "decided_by": decided_by,
+        "decided_at": format_time(row.decided_at) if row.decided_at else None,
         "before": {
             "address": known.get("old_address"),
             "planned_address": row.address,

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from types import MappingProxyType
 
 from fieldsvc.store import delivery_point_memory as memories
@@ -99,6 +99,13 @@ class RoundStore:
     def day_of(self, at: datetime) -> date:
         """Give the local day of a moment."""
         return at.astimezone(self._zone).date()
+
+    def span_of(self, day: date) -> tuple[datetime, datetime]:
+        """Return when a day of the rounds begins, and when the next one does."""
+        begins, ends = (
+            datetime(each.year, each.month, each.day, tzinfo=self._zone) for each in (day, day + timedelta(days=1))
+        )
+        return begins.astimezone(UTC), ends.astimezone(UTC)
 
     async def runs_of(self, device: Device, day: date) -> tuple[str, ...]:
         """Name the runs that a device's carrier walks on a day, the one to show first; known for five seconds."""

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 from fieldsvc.errors import Conflict, Invalid, NotFound
 from fieldsvc.journal.submission import Result
 from fieldsvc.logs import get_logger
-from fieldsvc.store import roster
+from fieldsvc.store import progress, roster
 from fieldsvc.store import run as store
 from fieldsvc.store import task as tasks
 from fieldsvc.store.database import Database
 from fieldsvc.store.device import Device
-from fieldsvc.store.run import Run, SaidRun, run_id_of
+from fieldsvc.store.run import Counted, Run, SaidRun, run_id_of
 from fieldsvc.store.task import UndoneTask
 from fieldsvc.work.errors import NoRunToday
 from fieldsvc.work.rounds import run_of_id
@@ -58,6 +58,11 @@ class Runs:
         self._zone = zone
         self._starts_at = hours[0] if hours else None
         self._telling = asyncio.Semaphore(_AT_ONCE)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the days."""
+        return self._zone
 
     def today(self, now: datetime | None = None) -> date:
         """Give the local day of a moment."""
@@ -141,6 +146,11 @@ class Runs:
         if not rounds:
             raise NoRunToday
         return await self._made(device, day, rounds[0])
+
+    async def told(self, run: Run) -> tuple[datetime | None, Counted | None]:
+        """Tell its carrier when the newest position was taken, and what became of what the run took, if it was reconciled."""
+        heard = await progress.heard_at(self._database, run.run_id, run.day)
+        return heard, await store.counted(self._database, run.run_id) if run.state == "ended" else None
 
     async def own_run(self, device: Device, run_id: str, now: datetime | None = None) -> Run:
         """Find a run if it is one of the device's own, of yesterday, today or tomorrow. NotFound otherwise."""

@@ -123,7 +123,7 @@ class Sheets:
                 given=await seen.instructions(found.run_id),
                 is_regular=is_regular,
                 identities=await seen.identities(points, who, found.day) if is_regular else (),
-                requests=await requests.on_sheet(seen.connection, run.run_id, points),
+                requests=await requests.on_sheet(seen.connection, run.run_id, points, *self._rounds.span_of(found.day)),
             )
 
     async def _open(self, material: _Material) -> _Opened:

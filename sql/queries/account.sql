@@ -22,3 +22,13 @@ where kind = $1 and lower(email) = lower($2) and coalesce(site, '') = coalesce($
 -- name: revoke
 -- Refuse an account, its persons and every session of theirs from now on.
 update account set revoked_at = now() where (id = $1 or parent = $1) and revoked_at is null returning id;
+
+-- name: names
+-- Tell what these accounts are called, also revoked ones.
+select id, name from account where id = any($1::text[]);
+
+-- name: colleagues
+-- List who may take an alert of a site, and operators of every one; of every site for null.
+select id, kind, name, email, site from account
+where kind in ('supervisor', 'operator') and revoked_at is null and ($1::text is null or site = $1 or (kind = 'operator' and site is null))
+order by kind desc, name, id;

@@ -48,14 +48,14 @@ where (day, pos) < ($1, $2)
 order by day desc, pos desc limit $3;
 
 -- name: of_carrier
--- Page through who looked at one carrier's work, or at the list of a past day of their site, newest first: (carrier, site, day, position, limit, from).
+-- Page through who looked at one carrier's work, or at the list of a past day or at past alerts of their site, newest first: (carrier, site, day, position, limit, from).
 select day, pos, at, actor, role, action, subject, reason, site
 from (
   (select day, pos, at, actor, role, action, subject, reason, site from audit
    where carrier_ref = $1 and (day, pos) < ($3, $4) and day >= ($6::timestamptz at time zone 'UTC')::date and at >= $6 order by day desc, pos desc limit $5)
   union all
   (select day, pos, at, actor, role, action, subject, reason, site from audit
-   where action = 'runs.listed' and (site = $2 or site is null) and (day, pos) < ($3, $4)
+   where action in ('runs.listed', 'alerts.listed') and (site = $2 or site is null) and (day, pos) < ($3, $4)
      and day >= ($6::timestamptz at time zone 'UTC')::date and at >= $6 order by day desc, pos desc limit $5)
 ) as looks
 order by day desc, pos desc limit $5;

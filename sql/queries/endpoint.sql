@@ -114,3 +114,15 @@ order by pos limit $5;
 select min(event.received_at) from (
   select day, shard, pos from parked where endpoint = $1 order by day, pos limit 1000) as head
 join event on event.day = head.day and event.shard = head.shard and event.pos = head.pos;
+
+-- name: failing
+-- List the endpoints that somebody should look at, the longest first: stopped ones, those whose breaker is open, and those with parked subjects.
+select e.id as endpoint_id, e.account,
+  case when e.state <> 'active' then e.state when lane.opened_at is not null then 'open' else 'failing' end as state,
+  coalesce(e.stopped_at, lane.failing_since, lane.opened_at, waiting.since) as since, coalesce(e.reason, waiting.reason) as why
+from endpoint as e join lane on lane.endpoint = e.id
+left join lateral (
+  select min(parked.since) as since, min(parked.reason) as reason from parked where parked.endpoint = e.id
+) as waiting on true
+where e.state <> 'active' or lane.opened_at is not null or lane.failing_since is not null or waiting.since is not null
+order by since, e.id limit $1;

@@ -124,3 +124,27 @@ cross join lateral (
   from event
   where event.day = known.day and event.id = wanted.id and event.kind = 'public'
 ) as found;
+
+-- name: of_run
+-- Page through what was published of a run, in the order in which it happened, each with what was said for it: (run, first_day, last_day, at, id, part, limit).
+with page as (
+  select day, id, part, type, subject, occurred_at, received_at, public from event
+  where run = $1 and kind = 'public' and day between $2 and $3 and (occurred_at, id, part) > ($4::timestamptz, $5::uuid, $6::smallint)
+  order by occurred_at, id, part limit $7
+)
+select page.id, page.part, page.type, page.subject, page.occurred_at, page.received_at, page.public, field.public as said
+from page
+left join lateral (
+  select event.public from event where event.day = page.day and event.id = page.id and event.kind = 'field' limit 1
+) as field on true
+order by page.occurred_at, page.id, page.part;
+
+-- name: arrived
+-- Count the field events of a shard between two places by site and minute, what of it came late, and how late at most: (shard, day, pos, until_day, until_pos, late_s).
+select site, date_trunc('minute', received_at) as minute, count(*) as events, max(received_at) as last_at,
+  count(*) filter (where received_at - occurred_at > make_interval(secs => $6)) as late,
+  coalesce(max(extract(epoch from received_at - occurred_at)) filter (where received_at - occurred_at > make_interval(secs => $6)), 0)::double precision as longest_s
+from event
+where shard = $1 and day between $2 and $4 and (day, pos) > ($2, $3::bigint) and (day, pos) <= ($4, $5::bigint) and kind = 'field'
+  and type not like 'timer.%'
+group by 1, 2;

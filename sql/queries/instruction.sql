@@ -15,3 +15,7 @@ on conflict (event) do update set run = excluded.run, stop_id = excluded.stop_id
 -- name: of_run
 -- Read the instructions for a run, in the order in which they were given.
 select stop_id, given_at, sealed from instruction where run = $1 order by given_at, event;
+
+-- name: of_events
+-- Read the instructions that were given by these events, as they stand now.
+select event, sealed from instruction where event = any($1::uuid[]);

@@ -50,7 +50,7 @@ from round where $1::text is null or site = $1;
 -- Page through the runs of a day, of one site or of all, with their tasks: (day, site, after, limit).
 select run.id, run.day, run.round_id, run.site, run.carrier, run.state, run.state_at, round.version as round_version, round.mode,
   round.name, run_state.through_at, run_state.distance_along_m, run_state.status, state.body,
-  (select count(*) from stop where stop.round_id = run.round_id) as stops, planned.total, planned.done, planned.overdue
+  (select count(*) from stop where stop.round_id = run.round_id) as stops, planned.total, planned.done, planned.overdue, run.risk
 from run
 left join round on round.id = run.round_id
 left join run_state on run_state.run = run.id

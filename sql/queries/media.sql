@@ -77,3 +77,10 @@ returning object;
 -- name: known_objects
 -- Find which of these objects belong to a picture.
 select object from media where object = any($1::text[]);
+
+-- name: of_events
+-- Find the pictures of personal fields that are there and that these events name: (events[], site, null = any).
+select distinct want.event, want.subject, want.sha256
+from media_want as want join media on media.sha256 = want.sha256
+where want.event = any($1::uuid[]) and want.purpose = 'personal' and ($2::text is null or want.site = $2)
+order by want.event, want.sha256;

@@ -46,6 +46,10 @@ select
   (select distance_along_m from progress where day = $1 and run = $2 and distance_along_m is not null
    order by at desc limit 1) as distance_along_m;
 
+-- name: heard
+-- Find when the newest position of a run was taken: (day, run). A moment at a stop may be a scan, and does not count.
+select at from progress where day = $1 and run = $2 and status <> 'at_stop' order by at desc limit 1;
+
 -- name: withdraw
 -- Take back progress of a run outside the times on duty: (day, run, from[], until[]).
 delete from progress

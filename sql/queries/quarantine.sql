@@ -27,3 +27,7 @@ update quarantine set settled_at = now(), settled_as = $2 where id = $1 and sett
 -- name: waiting
 -- Count what waits, by reason.
 select reason, count(*) as count from quarantine where settled_at is null group by reason;
+
+-- name: counted
+-- Count by site what was kept aside since a moment, whatever became of it.
+select site, count(*) as events from quarantine where at >= $1 group by site;

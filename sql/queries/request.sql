@@ -3,14 +3,18 @@
 -- name: save
 -- Write a request as it is decided, give the sheet of its item a new version if `anew`, and tell it that the item is out: (id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at, state_at, from, to, starts_at, ends_at, since, sheet_at, cooled_at, target_hmac, closed_at, on_sheet, anew, steps, sealed).
 with concerned as (
-  select run.id, run.day, run.round_id from task join run on run.day = task.day and run.round_id = task.round_id
-  where task.subject = $2 and task.state = 'planned' and $25::boolean
+  select run.id, run.day, run.round_id, task.state = 'planned' as is_planned
+  from task join run on run.day = task.day and run.round_id = task.round_id
+  where task.subject = $2 and (task.state = 'planned' or $3 in ('hold', 'pickup_point')) and $25::boolean
+  union
+  select run.id, run.day, run.round_id, false
+  from request join run on run.day = request.left_day and run.round_id = request.left_round where request.id = $1 and $25::boolean
 ), raised as (
-  update run set version = run.version + 1 from concerned where run.id = concerned.id
+  update run set version = run.version + 1 where run.id in (select id from concerned)
   returning run.id, run.version + (select round.version from round where round.id = run.round_id) + coalesce(
     (select sum(task.changes) from task where task.day = run.day and task.round_id = run.round_id), 0) as sheet_version
 ), newest as (
-  select id, sheet_version from raised order by id limit 1
+  select id, sheet_version from raised where id in (select id from concerned where is_planned) order by id limit 1
 ), told as (
   insert into timer (id, due_at, handler, kind, subject, key, payload)
   select new_uuid7(), task.loaded_at, 'delivery_change', 'loaded', $2, 'task', '{}'
@@ -70,11 +74,21 @@ select id, subject, kind, state, step, reason, instead, other, asked_by, identit
 from request where step = any($1::text[]) and kind = any($2::text[]) and closed_at is null order by asked_at, id limit $3;
 
 -- name: on_sheet
--- List what stands on the sheet of a run beside its tasks: (run_id, its delivery points).
+-- List what stands on the sheet of a run beside its tasks, and that day what is not to be presented any more: (run_id, its delivery points, when its day begins, and ends).
 select request.id, request.subject, request.kind, request.state, request.step, request.since, request.sealed, task.delivery_point
-from run join task on task.day = run.day and task.round_id = run.round_id and task.state = 'planned'
+from run join task on task.day = run.day and task.round_id = run.round_id
 join request on request.subject = task.subject
-where run.id = $1 and request.on_sheet
+where run.id = $1 and (
+  (request.on_sheet and task.state = 'planned' and (request.kind <> 'other_date' or request.from_day <> run.day))
+  or (request.kind in ('hold', 'pickup_point') and request.state = 'applied' and request.state_at >= $3 and request.state_at < $4))
+union
+select request.id, request.subject, request.kind, request.state, request.step, request.since, request.sealed, task.delivery_point
+from run join request on request.left_day = run.day and request.left_round = run.round_id
+join lateral (
+  select task.delivery_point from task where task.subject = request.subject order by task.day desc, task.id limit 1
+) as task on true
+where run.id = $1 and request.state in ('accepted', 'on_sheet', 'seen_by_carrier', 'applied') and not exists (
+  select from task where task.subject = request.subject and task.day = run.day and task.round_id = run.round_id and task.state = 'planned')
 union
 select request.id, request.subject, request.kind, request.state, request.step, request.since, request.sealed, point.id
 from run cross join unnest($2::text[]) as point (id)
@@ -151,3 +165,33 @@ with gone as (
   delete from contact where replaced_at < $1
 )
 delete from request where closed_at < $1;
+
+-- name: subjects_of_run
+-- List what a run carries, what a request took from its sheet to another day, and the doors that it serves, with where each is: (run_id).
+with place as (
+  select run.id, run.day, run.round_id from run where run.id = $1
+)
+select 'delivery_point/' || stop.delivery_point_id as subject, stop.stop_id, stop.address
+from place join stop on stop.round_id = place.round_id
+union all
+select task.subject, stop.stop_id, stop.address
+from place join lateral (
+  select task.subject, task.delivery_point from task
+  where task.day = place.day and task.round_id = place.round_id and task.state <> 'cancelled'
+  union all
+  select request.subject, moved.delivery_point from request join lateral (
+    select task.delivery_point from task where task.subject = request.subject order by task.day desc, task.id limit 1
+  ) as moved on true
+  where request.sheet_run = place.id and request.closed_at is null
+) as task on true
+left join lateral (
+  select stop.stop_id, stop.address from stop where stop.delivery_point_id = task.delivery_point
+  order by (stop.round_id = place.round_id) desc, stop.round_id, stop.sequence limit 1
+) as stop on true;
+
+-- name: unfinished
+-- List the requests about these subjects that are not finished; of those that hold, the ones of this day: (subjects[], day).
+select id, subject, kind, state, step, reason, asked_at, from_day, to_day from request
+where subject = any($1::text[]) and closed_at is null
+  and (state <> 'applied' or ((from_day is null or from_day <= $2) and (to_day is null or to_day >= $2)))
+order by asked_at, id;

@@ -21,6 +21,17 @@ insert into run_thing (run, thing, place, at)
 select $2::text, $1, $3, $4::timestamptz where $2::text is not null
 on conflict (run, thing) do update set place = excluded.place, at = excluded.at;
 
+-- name: counted
+-- Count what became of what a run took, as it was reconciled last (run.reconcile); nothing as long as it was not: (run).
+select run.reconciled_at as at, count(thing) as taken,
+  count(thing) filter (where place = 'carrier') as missing,
+  count(thing) filter (where place = 'office' and thing like 'item/%') as held,
+  count(thing) filter (where place in ('pharmacy', 'safe', 'sender') or (place = 'office' and thing not like 'item/%')) as brought_back,
+  count(thing) filter (where place not in ('carrier', 'office', 'pharmacy', 'safe', 'sender')) as delivered
+from run left join run_thing on run_thing.run = run.id and thing ~ '^(item|pouch|key)/'
+where run.id = $1 and run.reconciled_at is not null
+group by run.reconciled_at;
+
 -- name: forget_before
 -- Forget what runs took and of which nothing was heard since.
 delete from run_thing where at < $1;

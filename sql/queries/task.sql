@@ -15,6 +15,9 @@ with before as (
   update run set version = run.version + before.changes + 1 from before, target
   where run.day = before.day and run.round_id = before.round_id
     and (before.day, before.round_id) is distinct from ($5::text::date, target.round_id)
+), asked_for as (
+  update request set left_day = before.day, left_round = before.round_id from before
+  where request.subject = $3 and request.kind = 'other_date' and request.on_sheet and before.day is distinct from $5::text::date
 ), threatened as (
   insert into timer (id, due_at, handler, kind, subject, key, payload)
   select new_uuid7(), clock_timestamp(), $2, 'threatened', $3, $1,

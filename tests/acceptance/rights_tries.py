@@ -42,16 +42,28 @@ def _open(_stage: Stage) -> Tries:
         "/asyncapi.json",
         "/docs",
         "/v1/proof-key",
+        "/v1/relay-key",
         "/",
     )
     more = (
         "/favicon.ico",
         "/enrol",
+        "/handheld",
+        "/handheld/sw.js",
+        "/handheld/shell.json",
+        "/handheld/manifest.webmanifest",
         "/discretion",
         "/discretion/carriers",
         "/v1/discretion",
         "/supervision",
+        "/supervision/national",
         "/supervision/phones",
+        "/supervision/morning",
+        "/supervision/alerts",
+        "/supervision/replay",
+        "/supervision/addresses",
+        "/supervision/reports",
+        "/supervision/health",
     )
     return {
         **{("GET", path): nothing for path in (*pages, *more)},
@@ -71,6 +83,7 @@ def _phones(stage: Stage) -> Tries:
     sheets = near_and_far(stage, "run")
     return {
         ("POST", "/v1/events"): [Try(body=unknown)],
+        ("POST", "/v1/relays"): [Try(body=b"sealed", good=400)],  # of which phone: tests/web/test_relays.py
         ("POST", "/v1/positions"): [Try(body={"fixes": []}, good=200)],
         ("POST", "/owntracks"): [Try(body={"_type": "lwt"})],
         ("GET", "/osmand/{token}"): [Try()],
@@ -97,6 +110,8 @@ def _screens(stage: Stage) -> Tries:
     return {
         ("GET", "/v1/alerts"): _lists(),
         ("POST", "/v1/alerts/{id}/ack"): pair(stage, "near-alarm", "far-alarm", body={}),
+        ("POST", "/v1/alerts/{id}/assign"): pair(stage, "near-alarm", "far-alarm", body={"to": "desk:duty"}),
+        ("GET", "/v1/colleagues"): _lists(),
         ("GET", "/v1/desks"): _lists(),
         ("PUT", "/v1/desks/{name}"): _lists(path={"name": "matrix"}, body={"hours": "mon-fri 08:00-18:00"}),
         ("DELETE", "/v1/desks/{name}"): _lists(path={"name": "no-such-desk"}, good=404),
@@ -131,10 +146,15 @@ def _runs(stage: Stage) -> Tries:
     asked = {"day": stage.service.platform.runs.today().isoformat()}
     return {
         ("GET", "/v1/runs"): _lists(),
+        ("GET", "/v1/runs/not-back"): _lists(),
+        ("GET", "/v1/overview"): _lists(),
+        ("GET", "/v1/supervision/health"): _lists(),
         ("GET", "/v1/rounds"): _lists(),
         ("GET", "/v1/rounds/{id}"): rounds,
         ("GET", "/v1/runs/{id}/replay"): near_and_far(stage, "run"),
         ("GET", "/v1/runs/{id}/stops"): near_and_far(stage, "run"),
+        ("GET", "/v1/runs/{id}/timeline"): near_and_far(stage, "run"),
+        ("GET", "/v1/runs/{id}/requests"): near_and_far(stage, "run"),
         ("POST", "/v1/runs/{id}/reassign"): given,
         ("POST", "/v1/runs/{id}/split"): moved,
         ("POST", "/v1/runs/{id}/handover"): loads,

@@ -126,6 +126,7 @@ def bodies(day: str, later: str) -> dict[Route, Any]:
         ("POST", "/v1/delivery-changes/{id}/cancel"): {"reason": "asked", "token": "x"},
         ("POST", "/v1/delivery-changes/{id}/stop"): {"reason": "asked", "token": "x"},
         ("POST", "/v1/alerts/{id}/ack"): {"comment": "x"},
+        ("POST", "/v1/alerts/{id}/assign"): {"to": "desk:everybody", "comment": "x"},
         ("PUT", "/v1/desks/{name}"): {"hours": "never", "contact": {"email": "x@y.invalid", "mobile": None}},
         ("POST", "/v1/address-changes/{id}/confirm"): {"reason": "x", "place": place},
         ("POST", "/v1/address-changes/{id}/reject"): {"reason": "x"},
@@ -165,7 +166,7 @@ BODILESS = {
         "/sign-in/{token}", "/sign-out", "/v1/cover/proposals/{id}/confirm", "/v1/endpoints/{id}/pause",
         "/v1/endpoints/{id}/test", "/v1/endpoints/{id}/replays/{rid}/pause", "/v1/endpoints/{id}/replays/{rid}/resume",
     )
-} | {("PUT", "/v1/media/{sha256}")}  # fmt: skip
+} | {("PUT", "/v1/media/{sha256}"), ("POST", "/v1/relays")}  # fmt: skip
 
 
 def gzipped(size: int) -> bytes:

@@ -26,6 +26,7 @@ FIELDS = Path(__file__).with_name("fields_by_role.json")
 OUTSIDERS = ("nobody", "bad token", "bad session", "revoked phone", "partner")  # who asks for what is open to anyone
 UNSHOWN = {
     ("GET", "/v1/services"): "schemas of forms, of no person: tests/web/test_catalogue.py",
+    ("GET", "/v1/supervision/health"): "which endpoints fail is a matter of moments: tests/web/test_health.py",
     ("GET", "/v1/kpis"): "counted by a job, in its own time: tests/reports/test_service.py",
     ("GET", "/v1/feed"): "fills while the matrix asks; each event alone is compared",
     ("GET", "/v1/audit"): "fills while the matrix asks",

@@ -52,7 +52,7 @@ TABLES = {
     "case_file": "id, kind, subject, site, state, opened_at, due_at, closed_at, sealed",
     "request": "id, subject, kind, state, step, reason, instead, asked_by, identity, asked_at, state_at, on_sheet, steps, sealed",
     "run_thing": "run, thing, place",
-    "address_report": "id, delivery_point_id, reported_at, state, change, confidence, effective_on, round_id, sealed",
+    "address_report": "id, delivery_point_id, reported_at, state, change, confidence, effective_on, round_id, sealed, decided_by, decided_at",
     "stop": "round_id, stop_id, delivery_point_id, address, box_lat, box_lon",
     "media_want": "sha256, event, handler, subject, field",
 }
@@ -344,7 +344,7 @@ def stores(postgres_url: str, world: World, tmp_path_factory: pytest.TempPathFac
         service = Service(url, folder / str(seed), prepare=prepare, log=world.service.log)
         urls.append(url)
         own = World(service, Town(1, rounds=1, stops=5), service.platform.runs.today())
-        own.device("phone", CARRIER, SITE, "T07")
+        own.device("phone", CARRIER, SITE, None)  # with a round, the job plans tomorrow's run, now or in five minutes
         own.device("colleague", "Dominique Essai", SITE, None)
         services = ("item", "medication", "home_visit", "key", "pet", "meter", "letter_code", "check_address")
         own.account("pharmacy", "health", *(f"order:{each}" for each in services))

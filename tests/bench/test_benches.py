@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import structlog
 
-from fieldsvc.bench import ingest, live, publish, publish_load, suite
+from fieldsvc.bench import ingest, live, national, publish, publish_load, suite
 from fieldsvc.bench.service import check_stored, started
 from fieldsvc.bench.subscribed import events_in
 
@@ -64,9 +64,14 @@ async def test_live_tells_fixes_delays_and_costs(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(live, name, value)
     monkeypatch.setattr(live, "SHAPES", (live.Shape("single", 1, 4, 20), live.Shape("few", 5, 2, 10)))
     monkeypatch.setattr(live, "WARM", live.Shape("warm", 1, 2, 5))
+    for name, value in {"CARRIERS": 120, "SITES": 2, "SECONDS": 4.0, "EVENTS_SHARE": 2}.items():
+        monkeypatch.setattr(national, name, value)
     lines = await _lines("live")
     view = ["answer_to_delta_ms", "bytes_per_s_per_screen"]
-    assert [line["metric"] for line in lines] == ["fixes_per_s"] * 2 + (view * 2 + ["service_cpu_ms_per_tick"]) * 2
+    nation = ["fix_to_screen_p95_ms", "event_to_screen_p95_ms"]
+    assert [line["metric"] for line in lines] == ["fixes_per_s"] * 2 + (
+        view * 2 + ["service_cpu_ms_per_tick"]
+    ) * 2 + nation
     delays = [line for line in lines if line["metric"] == view[0]]
     assert all(line["p99_ms"] < 5_000 for line in delays)
 

@@ -245,3 +245,13 @@ def test_a_report_that_did_not_occur_or_was_mere_hearsay_puts_everything_back(po
     hearsay = {"kind": "incorrect_data", "replacement": {**REPORT, "confidence": "told"}}
     assert wanted(point.take(correction_of(report, kind, point.subject, **hearsay))) == {"dp-118": None}
     assert point.said(REPORTED) == []
+
+
+def test_a_judgement_is_noted_with_whose_it_is_and_when_and_a_report_without_one_with_nobody(point: Any) -> None:
+    def noted(decision: Decision) -> tuple[Any, ...]:
+        (row,) = (write.args for write in decision.writes if write.query == "address_report.put")
+        return row[3], *row[-2:]
+
+    assert noted(point.add(REPORTED, REPORT, 5)) == ("review", None, None)
+    assert noted(point.add(CONFIRMED, POINT, 8, by="supervisor")) == ("confirmed", "supervisor", at(8))
+    assert noted(point.add(REJECTED, POINT, 9, by="operator")) == ("rejected", "operator", at(9))

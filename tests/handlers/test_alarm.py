@@ -50,7 +50,7 @@ def test_a_raise_is_said_at_once_and_written_for_the_screens(alarm: Any) -> None
     (said,) = decision.public_events
     assert (said.type, said.data["kind"], said.data["located"]["stop_id"]) == ("alarm.raised", "sos", "st-118")
     assert row(decision)[:6] == ("a-1", "sos", "run-2026-11-21-T07", "pantin", "Camille", "st-118")
-    assert row(decision)[6:] == (UUID(str(event.id)), event.occurred_at, None, None, 0, None)
+    assert row(decision)[6:] == (UUID(str(event.id)), event.occurred_at, None, None, 0, None, *[None] * 3)
     assert decision.new_state["now"] == {"state": "open"}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from handlers import alerting
+from handlers.fields import format_time
 from handlers.home_visit import HANDLER as VISITS
 from handlers.item import HANDLER as ITEMS
 from handlers.medication import HANDLER as MEDICATION
@@ -18,7 +19,7 @@ from tests.handlers.conftest import Story, at, replay
 RUN_ID = "run-2026-11-21-T07"
 RUN = {"run_id": RUN_ID}
 NAMES = ("id", "type", "level", "service", "subject", "discreet", "run", "site", "event", "raised_at", "rung", "told",
-         "acknowledged_at", "acknowledged_by", "settled_at")  # fmt: skip
+         "acknowledged_at", "acknowledged_by", "settled_at", "assigned_to", "assigned_at", "comment_event")  # fmt: skip
 WINDOW = {"from": "2026-11-21T08:00:00Z", "until": "2026-11-21T10:00:00Z"}
 
 
@@ -218,3 +219,92 @@ def test_what_plays_in_the_sandbox_alerts_nobody() -> None:
     decision = story.add("timer.threatened", {"reason": "uncovered"}, 5, by="server")
     assert (rows(decision), ladder_timers(decision)) == ([], [])
     assert len(story.said("medication.at_risk")) == 1
+
+
+def assigned(alert_id: str, to: str, **more: Any) -> dict[str, Any]:
+    return {"alert_id": alert_id, "to": to, **more}
+
+
+def test_who_is_given_an_alert_has_not_taken_it_and_the_newest_word_of_it_holds() -> None:
+    story = run()
+    (raised,) = rows(story.add("run.uncovered", RUN, 0, by="server"))
+    assert (raised["assigned_to"], raised["assigned_at"], raised["comment_event"]) == (None, None, None)
+    (given,) = rows(story.add("alert.assigned", assigned(raised["id"], "acc-1"), 2, by="supervisor"))
+    assert (given["assigned_to"], given["assigned_at"], given["acknowledged_at"]) == ("acc-1", at(2), None)
+    assert (given["settled_at"], given["rung"], given["comment_event"]) == (None, 0, None)
+    (moved,) = rows(story.add("alert.assigned", assigned(raised["id"], "desk:nuit", comment="x"), 5, by="operator"))
+    assert (moved["assigned_to"], moved["assigned_at"]) == ("desk:nuit", at(5))
+    assert moved["comment_event"] is not None
+    late = story.add("alert.assigned", assigned(raised["id"], "acc-3"), 3, by="supervisor", late_s=600)
+    assert rows(late) == []
+    (taken,) = rows(story.add("alert.acknowledged", {"alert_id": raised["id"], "by": "acc-1"}, 9, by="supervisor"))
+    assert (taken["acknowledged_by"], taken["assigned_to"]) == ("acc-1", "desk:nuit")
+
+
+def test_a_ladder_climbs_on_while_the_one_who_was_given_an_alert_has_not_taken_it() -> None:
+    story = Story(MEDICATION, "pouch/P-1")
+    story.order(window=WINDOW)
+    raised = story.add("timer.threatened", {"reason": "uncovered"}, 5, by="server")
+    (row,) = rows(raised)
+    (due,) = ladder_timers(raised)
+    given = story.add("alert.assigned", assigned(row["id"], "acc-1"), 6, by="supervisor")
+    assert ladder_timers(given) == []
+    assert isinstance(due, SetTimer)
+    (climbed,) = rows(story.add(f"timer.{due.kind}", dict(due.payload), 60, by="server"))
+    assert (climbed["rung"], climbed["assigned_to"]) == (1, "acc-1")
+
+
+def test_a_comment_on_an_assignment_stays_out_of_the_story_and_its_notice_goes_to_whom_it_names() -> None:
+    story = run()
+    (raised,) = rows(story.add("run.uncovered", RUN, 0, by="server"))
+    told = {"contact": {"email": "duty@demo.invalid"}, "words": {"kind": "run.uncovered"}}
+    said = assigned(raised["id"], "acc-1", comment="Camille is ill", told=told)
+    decision = story.add("alert.assigned", said, 2, by="supervisor")
+    assert "Camille" not in str(story.body)
+    assert "duty@demo" not in str(story.body)
+    (notice,) = [write for write in decision.writes if write.query == "notice.queue"]
+    assert notice.args[1:3] == ("alert_assigned", "email")
+    again = story.add("alert.acknowledged", {"alert_id": raised["id"], "by": "acc-1"}, 3, by="supervisor")
+    assert [write for write in again.writes if write.query == "notice.queue"] == []
+
+
+def test_assignments_come_out_the_same_in_any_order_of_arrival() -> None:
+    story = run()
+    story.add("run.uncovered", RUN, 0, by="server")
+    (alert_id,) = kept(story)
+    source = run()
+    events = [
+        source.event("run.uncovered", RUN, 0, by="server", late_s=0.0),
+        source.event("alert.assigned", assigned(alert_id, "acc-1", comment="a"), 1, by="supervisor", late_s=0.0),
+        source.event("alert.assigned", assigned(alert_id, "acc-2"), 2, by="supervisor", late_s=0.0),
+        source.event("alert.acknowledged", {"alert_id": alert_id, "by": "acc-1"}, 3, by="supervisor", late_s=0.0),
+        source.event("alert.assigned", assigned(alert_id, "desk:nuit"), 3, by="operator", late_s=0.0),
+    ]
+    found = [kept(replay(RUNS, f"run/{RUN_ID}", order)) for order in permutations(events)]
+    assert all(each == found[0] for each in found)
+    (row,) = found[0].values()
+    told = alerting.Alert(*row)
+    assert (told.assigned_to, told.assigned_at, told.acknowledged_by) == ("desk:nuit", format_time(at(3)), "acc-1")
+    assert told.comment_event == str(events[1].id)
+
+
+def test_an_alert_that_goes_to_and_fro_pushes_nothing_out_of_its_story() -> None:
+    story = run()
+    (raised,) = rows(story.add("run.uncovered", RUN, 0, by="server"))
+    for number in range(RUNS.facts_kept + 5):
+        said = assigned(raised["id"], f"acc-{number % 2}", **({"comment": "x"} if number == 7 else {}))
+        story.add("alert.assigned", said, 1 + number / 100, by="supervisor")
+    assert story.body is not None
+    assert [row[2] for row in story.body["facts"]] == ["run.uncovered", "alert.assigned", "alert.assigned"]
+    (settled,) = rows(story.add("run.covered", {**RUN, "substitute": True}, 60, by="server"))
+    assert (settled["settled_at"], settled["comment_event"] is not None) == (at(60), True)
+
+
+def test_alerts_that_were_kept_before_there_were_assignments_are_read() -> None:
+    story = run()
+    story.add("run.uncovered", RUN, 0, by="server")
+    assert story.body is not None
+    (name, row) = next(iter(kept(story).items()))
+    story.body["alerts"] = {name: list(row)[:14]}
+    (given,) = rows(story.add("alert.assigned", assigned(name, "acc-1"), 2, by="supervisor"))
+    assert given["assigned_to"] == "acc-1"

@@ -24,6 +24,7 @@ FLAGS = (
     "--enable-unsafe-swiftshader",
 )
 DESKTOP, PHONE = (1280, 800), (390, 844)
+PATIENCE_MS = 30_000  # what is waited for comes at once on a quiet machine
 
 
 def find_browser() -> str:
@@ -159,7 +160,7 @@ class Watch:
         kept |= self.site.cookies(role, at) if role else {}
         await made.add_cookies([{"name": name, "value": value, "url": self.site.url} for name, value in kept.items()])
         page = await made.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         self.over(page)
         await page.goto(path if "://" in path else f"{self.site.url}{path}")
         return page

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from fieldsvc.simulate.town import Town
 from tests.acceptance.conftest import _load
 from tests.acceptance.service import Service
 from tests.databases import drop_database, new_database
-from tests.pages.browser import DESKTOP, FLAGS, Open, Site, Watch, find_browser
+from tests.pages.browser import DESKTOP, FLAGS, PATIENCE_MS, Open, Site, Watch, find_browser
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from playwright.async_api import Page, Route
+
 from fieldsvc.platform import Platform
 from fieldsvc.simulate.basemap import basemap
 from fieldsvc.simulate.layout import Point
@@ -19,7 +21,7 @@ from handlers.fields import format_time
 from tests.acceptance.conftest import _load
 from tests.acceptance.service import Service, field_event, statuses
 from tests.databases import drop_database, new_database
-from tests.pages.browser import Site
+from tests.pages.browser import Open, Site
 
 EMPTY_SITE = "villeneuve-vide"
 SET_OUT_S = 780.0
@@ -102,6 +104,19 @@ def open_supervised(postgres_url: str, folder: Path) -> tuple[Supervised, Callab
         drop_database(postgres_url, url)
 
     return Supervised(service, town, service.platform.runs.today()), close
+
+
+async def bare(route: Route) -> None:
+    """Leave the ground out: drawing it takes longer than everything else, and one test of each page draws it."""
+    await route.fulfill(content_type="application/geo+json", body='{"type": "FeatureCollection", "features": []}')
+
+
+async def open_bare(page: Open, path: str, **more: Any) -> Page:
+    """Open a page of supervision without the ground under its map."""
+    opened = await page("/", **{"role": "supervisor", **more})
+    await opened.route("**/basemap.geojson*", bare)
+    await opened.goto(opened.url.rstrip("/") + path)
+    return opened
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Fetching the map library: only the archive that was agreed on, once, and a plain line when it cannot be had."""
+"""Fetching the pages' foreign assets: only the archive that was agreed on, each once, and a plain line when one cannot be had."""
 
 import base64
 import hashlib
@@ -29,7 +29,8 @@ def archive(files: dict[str, bytes]) -> bytes:
 
 def asset(content: bytes, *, more: tuple[tuple[str, str], ...] = ()) -> Asset:
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
-    return Asset("a", "1.0.0", integrity, (("package/dist/a.mjs", "a.mjs"), ("package/LICENSE.txt", "a.txt"), *more))
+    files = (("package/dist/a.mjs", "a.mjs"), ("package/LICENSE.txt", "a.txt"), *more)
+    return Asset("a", "1.0.0", integrity, "the tests", files)
 
 
 def cpu_s() -> float:
@@ -57,7 +58,7 @@ def test_an_archive_with_another_hash_is_refused_and_leaves_nothing(tmp_path: Pa
 def test_exactly_the_wanted_files_are_taken(tmp_path: Path) -> None:
     content = archive({**FILES, "package/dist/other.mjs": b"x", "package/../../escaped": b"x"})
     unpack(asset(content), content, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"a.mjs", "a.txt", assets.STAMP}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mjs", "a.txt", "a.json"}
     assert (tmp_path / "a.mjs").read_bytes() == FILES["package/dist/a.mjs"]
     assert is_there(asset(content), tmp_path)
 
@@ -69,7 +70,7 @@ def test_a_missing_file_another_version_or_a_broken_stamp_is_fetched_again(tmp_p
     (tmp_path / "a.mjs").unlink()
     assert not is_there(asset(content), tmp_path)
     unpack(asset(content), content, tmp_path)
-    (tmp_path / assets.STAMP).write_text("{")
+    (tmp_path / "a.json").write_text("{")
     assert not is_there(asset(content), tmp_path)
 
 
@@ -77,7 +78,7 @@ def test_an_archive_without_a_wanted_file_is_named_and_leaves_no_stamp(tmp_path:
     content = archive(FILES)
     with pytest.raises(NotFetched, match="has no file package/gone"):
         unpack(asset(content, more=(("package/gone", "gone"),)), content, tmp_path)
-    assert not (tmp_path / assets.STAMP).exists()
+    assert not (tmp_path / "a.json").exists()
 
 
 def test_npm_is_asked_for_the_version_and_its_archive_is_checked(
@@ -86,12 +87,12 @@ def test_npm_is_asked_for_the_version_and_its_archive_is_checked(
     content = archive(FILES)
     (tmp_path / "kept.tgz").write_bytes(content)
     npm(tmp_path, monkeypatch, f'echo "$@" > {tmp_path}/asked; cp {tmp_path}/kept.tgz "$PWD/a-1.0.0.tgz"')
-    assert assets.main(tmp_path / "vendor", asset=asset(content)) == 0
+    assert assets.main(tmp_path / "vendor", wanted=[asset(content)]) == 0
     assert (tmp_path / "asked").read_text().startswith("pack a@1.0.0 ")
     (tmp_path / "asked").unlink()
-    assert assets.main(tmp_path / "vendor", asset=asset(content)) == 0
+    assert assets.main(tmp_path / "vendor", wanted=[asset(content)]) == 0
     assert not (tmp_path / "asked").exists()
-    assert assets.main(tmp_path / "other", asset=asset(content + b"\0")) == 1
+    assert assets.main(tmp_path / "other", wanted=[asset(content + b"\0")]) == 1
     said = capsys.readouterr()
     assert said.err == "a 1.0.0 is not the archive that was agreed on: its sha512 differs.\n"
 
@@ -100,7 +101,7 @@ def test_without_a_network_one_plain_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     npm(tmp_path, monkeypatch, 'echo "npm error code ENOTFOUND" >&2; echo "npm error a long story" >&2; exit 1')
-    assert assets.main(tmp_path / "vendor", asset=asset(b"")) == 1
+    assert assets.main(tmp_path / "vendor", wanted=[asset(b"")]) == 1
     assert capsys.readouterr().err == "npm could not fetch a 1.0.0: ENOTFOUND. Is this machine online?\n"
 
 
@@ -109,12 +110,13 @@ def test_without_npm_and_without_the_lock_file_one_plain_line_says_so(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(assets, "LOCKED", tmp_path / "assets.txt")
-    assert assets.main(tmp_path / "vendor", asset=asset(b"")) == 1
+    assert assets.main(tmp_path / "vendor", wanted=[asset(b"")]) == 1
     assert capsys.readouterr().err == "There is no npm here, and no assets.txt to install one from.\n"
 
 
 def test_the_real_files_are_here_and_a_second_run_is_idle_and_quick() -> None:
-    assert is_there(assets.MAPLIBRE, assets.VENDOR), "run `make assets`, or python -m fieldsvc.web.pages.assets"
+    for each in assets.ASSETS:
+        assert is_there(each, assets.VENDOR), "run `make assets`, or python -m fieldsvc.web.pages.assets"
     took_s = []
     for _ in range(3):
         before = cpu_s()

@@ -8,10 +8,14 @@ import pytest
 from fieldsvc.web.pages.files import FOLDER
 from fieldsvc.web.pages.words import FOLDER as PAGES
 
-STYLE, DARK = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "dark.css"))
+STYLE, DARK, SUN = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "dark.css", "sun.css"))
 TOKEN = re.compile(r"^\s*--([a-z0-9-]+):\s*(.+);$", re.MULTILINE)
 LIGHT_TOKENS: Mapping[str, str] = dict(TOKEN.findall(STYLE))
-THEMES = {"light": LIGHT_TOKENS, "dark": {**LIGHT_TOKENS, **dict(TOKEN.findall(DARK))}}
+THEMES = {
+    "light": LIGHT_TOKENS,
+    "dark": {**LIGHT_TOKENS, **dict(TOKEN.findall(DARK))},
+    "sun": {**LIGHT_TOKENS, **dict(TOKEN.findall(SUN))},
+}
 GROUNDS = ("paper", "surface", "raised")
 TEXT = [
     *(
@@ -60,9 +64,16 @@ def test_the_design_s_colours_are_those_of_the_light_theme() -> None:
     assert {name: LIGHT_TOKENS[name] for name in (*named, *states)} == named | states
 
 
-def test_the_dark_theme_gives_every_colour_anew_and_nothing_else() -> None:
+@pytest.mark.parametrize("text", [DARK, SUN], ids=["dark", "sun"])
+def test_another_theme_gives_every_colour_anew_and_nothing_else(text: str) -> None:
     colours = {name for name, value in LIGHT_TOKENS.items() if value.startswith("#")}
-    assert {name for name, _ in TOKEN.findall(DARK)} == colours | {"shadow"}
+    assert {name for name, _ in TOKEN.findall(text)} == colours | {"shadow"}
+
+
+def test_in_the_sun_everything_stands_out_at_7_to_1() -> None:
+    tokens = THEMES["sun"]
+    faint = {pair: round(contrast(tokens[pair[0]], tokens[pair[1]]), 2) for pair in (*TEXT, *CONTROLS)}
+    assert {pair: ratio for pair, ratio in faint.items() if ratio < 7} == {}
 
 
 def test_colours_are_written_in_the_tokens_only() -> None:

@@ -133,7 +133,7 @@ def test_nothing_but_the_files_of_the_pages_is_served(site: Site) -> None:
         "../words.toml",
         "..%2fwords.toml",
         "%2e%2e/page.py",
-        "vendor/fetched.json",
+        "vendor/maplibre-gl.json",
         "",
         "x",
         "vendor/",

@@ -13,12 +13,13 @@ from playwright.async_api import Page, Route, expect
 from fieldsvc.access import accounts
 from fieldsvc.web.auth import SESSION_COOKIE
 from tests.pages.browser import PHONE, Open, Watch, overflow, violations
-from tests.pages.supervised import EMPTY_SITE, Gate, Supervised, open_supervised
+from tests.pages.supervised import EMPTY_SITE, Gate, Supervised, open_bare, open_supervised
+from tests.sizes import sized
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 WIDE, SMALL = (1920, 1080), (320, 640)
 READY = "#map.is-ready"
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,12 @@ async def until(check: Callable[[], Awaitable[Any]], within_s: float = PATIENCE_
     return found
 
 
-async def supervision(page: Open, **more: Any) -> Page:
-    """Open the page as the supervisor and wait for list and map."""
-    opened = await page("/supervision", **{"role": "supervisor", **more})
+async def supervision(page: Open, *, ground: bool = False, **more: Any) -> Page:
+    """Open the page as the supervisor and wait for list and map; the ground is drawn where a test looks at it."""
+    there = (
+        page("/supervision", **{"role": "supervisor", **more}) if ground else open_bare(page, "/supervision", **more)
+    )
+    opened = await there
     await expect(opened.locator(READY)).to_be_attached(timeout=PATIENCE_S * 1000)
     return opened
 
@@ -76,21 +80,21 @@ async def test_the_list_shows_the_rounds_of_the_site_as_the_api_tells_them(page:
         share = round(100 * run["distance_along_m"] / run["length_m"])
         kilometres = f"{run['distance_along_m'] / 1000:.1f}".replace(".", ",")
         done = f"{run['tasks']['done']} / {run['tasks']['total']}"
-        for part in ("Sur la tournée", run["carrier"], f"{kilometres} km · {share} %", done):
+        state = "En retard" if run["tasks"]["overdue"] else "Sur la tournée"  # as the time of day has it
+        for part in (state, run["carrier"], f"{kilometres} km · {share} %", done):
             assert part in words, (part, words)
     assert sorted(await places(opened)) == sorted(run["run_id"] for run in said.values())
     assert "@" not in await opened.locator("main").inner_text()
 
 
 async def test_a_position_moves_the_carrier_on_the_list_and_on_the_map_within_two_seconds(
-    page: Open, site: Supervised, first: str
+    page: Open, site: Supervised, first: str, note: Callable[[str], None]
 ) -> None:
     opened = await supervision(page)
     run = site.run_of(first)
     took_s = [await _seen_after_s(opened, site, first, run) for _ in range(3)]
-    assert sorted(took_s)[1] < 2.5, (
-        took_s
-    )  # two seconds, and the test's own polling; one of three may meet a busy machine
+    note(f"supervision: a position on list and map after {sorted(took_s)[1]:.1f} s")
+    assert sorted(took_s)[1] < sized(PATIENCE_S, 2.5), took_s  # two seconds, and the test's own polling
     await until(lambda: _walked_to(opened, first, run))
 
 
@@ -434,9 +438,9 @@ async def test_without_movement_a_carrier_is_at_once_where_it_is(page: Open, sit
 async def test_axe_finds_nothing_in_either_language_and_look(
     page: Open, site: Supervised, lang: str, theme: str
 ) -> None:
-    opened = await supervision(page, lang=lang, theme=theme)
+    opened = await supervision(page, ground=True, lang=lang, theme=theme)
     await row(opened, site.rounds[-1]).locator(".pick").click()
-    await opened.locator(".map__legend summary").click()
+    await opened.locator("#legend-box summary").click()
     await opened.locator("[data-panel=replay]").click()
     await expect(opened.get_by_role("slider")).to_be_visible()
     assert await violations(opened) == []

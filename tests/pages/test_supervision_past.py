@@ -12,7 +12,7 @@ from fieldsvc.store import audit
 from fieldsvc.store.audit import NEWEST, Row, Wanted
 from fieldsvc.work import imports
 from tests.pages.browser import PHONE, Open, Watch, overflow, violations
-from tests.pages.supervised import Supervised, open_supervised
+from tests.pages.supervised import Supervised, open_bare, open_supervised
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 READY = "#map.is-ready"
@@ -48,7 +48,7 @@ def noted(site: Supervised) -> list[Row]:
 
 
 async def opened(page: Open, **more: Any) -> Page:
-    shown = await page("/supervision", **{"role": "supervisor", **more})
+    shown = await open_bare(page, "/supervision", **more)
     await expect(shown.locator(READY)).to_be_attached(timeout=15_000)
     await shown.get_by_role("button", name="past day" if more.get("lang") == "en" else "jour passé").click()
     await expect(shown.get_by_role("dialog")).to_be_visible()

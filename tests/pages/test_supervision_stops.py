@@ -72,6 +72,12 @@ async def test_the_panel_tells_when_the_next_stops_and_the_end_are_expected(
     assert (" h " in end) == (lang == "fr")
 
 
+LAST_IS_IN_VIEW = """() => {
+  const bottom = (selector) => document.querySelector(selector).getBoundingClientRect().bottom;
+  return bottom('.next__list li:last-child') <= bottom('#panel') + 1;
+}"""
+
+
 async def test_the_list_of_next_stops_can_be_scrolled_with_the_keyboard_alone(page: Open, site: Supervised) -> None:
     opened = await supervision(page)
     await chosen(opened, site.rounds[0])
@@ -79,9 +85,12 @@ async def test_the_list_of_next_stops_can_be_scrolled_with_the_keyboard_alone(pa
     await expect(listed).to_be_visible()
     await opened.locator("[data-panel=close]").focus()
     await opened.keyboard.press("Tab")
+    assert await opened.evaluate("() => document.activeElement.id") == "tab-next"
+    await opened.keyboard.press("Tab")
     assert await opened.evaluate("() => document.activeElement.classList.contains('next__list')")
+    assert not await opened.evaluate(LAST_IS_IN_VIEW)
     await opened.keyboard.press("End")
-    await opened.wait_for_function("() => document.querySelector('.next__list').scrollTop > 0")
+    await opened.wait_for_function(LAST_IS_IN_VIEW)
 
 
 async def test_a_window_that_will_be_missed_is_marked_with_shape_and_word(page: Open, site: Supervised) -> None:

@@ -15,6 +15,7 @@ COUNTED = re.compile(
 NAMED = {
     # where a carrier is named, and why that is no figure
     "get /v1/runs runs": "whose round it is today, with the state of the round",
+    "get /v1/runs/not-back runs": "who is still out, with what is left of the round",
     "get /v1/runs/{id}/replay": "whose round it was, with the way of that one run",
     "get /v1/roster rows": "the plan",
     "get /v1/roster carriers": "who may walk: qualifications",
@@ -27,6 +28,7 @@ NAMED = {
     "get /v1/me/export": "the carrier's own download",
     "get /v1/alerts alerts": "who calls for help",
     "post /v1/alerts/{id}/ack": "the same",
+    "post /v1/alerts/{id}/assign": "the same",
     "post /v1/devices/enrol": "whose phone this is",
 }
 
@@ -57,7 +59,7 @@ def answers(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_no_route_parameter_or_answer_counts_by_carrier() -> None:
     document = openapi()
     for path, operations in document["paths"].items():
-        assert not re.search(r"carriers?\b|rank|league|performance|productivity", path), path
+        assert not re.search(r"carriers?\b|rank|\bleague|performance|productivity", path), path
         for operation in operations.values():
             asked = {each["name"] for each in operation.get("parameters", ())}
             assert not [name for name in asked if WORD.search(name)], path

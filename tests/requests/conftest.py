@@ -18,7 +18,7 @@ from fieldsvc.requests.codes import Codes
 from fieldsvc.requests.desk import Desk
 from fieldsvc.requests.office import Office as RequestOffice
 from fieldsvc.settings import Settings
-from fieldsvc.store.run import Run
+from fieldsvc.store.run import Run, read
 from fieldsvc.web import carrier, delivery_changes, rights
 from fieldsvc.web.auth import ACCESS, CSRF_HEADER, admitted
 from handlers.story import Actor
@@ -75,6 +75,12 @@ class Counter:
     async def run(self) -> Run:
         device, _ = await self.office.device("Camille", site=self.site, round_id=self.round_id)
         return await self.office.runs.current_run(device)
+
+    async def sheet(self, run: Run) -> dict[str, Any]:
+        """Read the sheet of a run as it is now."""
+        newer = await read(self.office.database, run.run_id)
+        assert newer is not None
+        return await self.office.sheets.sheet(newer)
 
     async def fire(self) -> None:
         """Fire what is due, and what comes of it."""

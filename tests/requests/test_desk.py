@@ -219,6 +219,59 @@ async def test_another_date_moves_the_work_and_a_second_presentation_plans_it_an
     assert again["state"] == "accepted"  # no sheet has it yet, so no phone was asked
 
 
+async def test_an_item_that_was_moved_to_another_day_is_still_named_on_the_sheet_of_the_day_that_it_left(
+    counter: Counter,
+) -> None:
+    run = await counter.run()
+    _, made = await counter.ask(counter.about_item("other_date", **{"from": str(TODAY + timedelta(days=1))}))
+    before = await counter.sheet(run)
+    (asked,) = before["requests"]
+    await counter.requests.work(datetime.now(UTC))
+    assert (await counter.state(made["request_id"]))[0] == "applied"
+    sheet = await counter.sheet(run)
+    assert not any(task["subject"] == f"item/{ITEM}" for stop in sheet["stops"] for task in stop["tasks"])
+    assert sheet["requests"] == [{**asked, "state": "applied"}]
+    assert asked["subject"] == f"item/{ITEM}"
+    assert asked["what"]["fr"] == "Ne pas présenter aujourd'hui : à rapporter."
+    assert asked["stop_id"] is not None
+    assert sheet["version"] > before["version"]
+    await counter.office.runs.plan_day(TODAY + timedelta(days=1))
+    following = await read(counter.office.database, f"run-{TODAY + timedelta(days=1)}-{counter.round_id}")
+    assert following is not None
+    assert (await counter.sheet(following))["requests"] == []
+    await counter.order(on=str(TODAY))
+    again = await counter.sheet(run)
+    assert again["requests"] == []
+    assert again["version"] > sheet["version"]
+
+
+async def test_an_item_that_the_office_holds_or_a_pickup_point_has_is_still_named_that_day(counter: Counter) -> None:
+    run, other = await counter.run(), "LL000000002FR"
+    await counter.order(other)
+    asked = [
+        await counter.ask(counter.about_item("hold", to=str(TODAY))),
+        await counter.ask({**counter.about_item("pickup_point", pickup_point="Tabac"), "item_id": other}),
+    ]
+    assert [status for status, _ in asked] == [201, 201]
+    before = await counter.sheet(run)
+    for item in (ITEM, other):
+        await counter.office.commands.send("item.held", {"item_id": item, "office": "Bondy"}, actor=Actor("operator"))
+    await counter.fire()
+    sheet = await counter.sheet(run)
+    told = {each["subject"]: (each["kind"], each["state"]) for each in sheet["requests"]}
+    assert told == {f"item/{ITEM}": ("hold", "applied"), f"item/{other}": ("pickup_point", "applied")}
+    assert sheet["version"] > before["version"]
+    missed = {"item_id": other, "reason": "absent", "next": "represent"}
+    await counter.office.commands.send("item.delivery_attempted", missed, actor=Actor("device"))
+    later = {**counter.about_item("second_presentation", **{"from": str(TODAY + timedelta(days=1))}), "item_id": other}
+    assert (await counter.ask(later))[0] == 201
+    await counter.requests.work(datetime.now(UTC))
+    await counter.office.runs.plan_day(TODAY + timedelta(days=1))
+    following = await read(counter.office.database, f"run-{TODAY + timedelta(days=1)}-{counter.round_id}")
+    assert following is not None
+    assert [each["kind"] for each in (await counter.sheet(following))["requests"]] == ["second_presentation"]
+
+
 async def test_the_carrier_asks_at_the_door_and_staff_see_only_their_own_site(counter: Counter) -> None:
     _, device = await counter.office.device("Camille", site=counter.site, round_id=counter.round_id)
     _, elsewhere = await counter.office.device("Alex", site=counter.office.town.rounds[-1].site)

@@ -118,7 +118,12 @@ def walked(office: Office, number: int, day: date, moments: int = 5) -> None:
     )  # fmt: skip
 
 
-HISTORY = ("/v1/runs/{run}/replay", "/v1/runs/{run}/stops", "/v1/runs?day={day}", "/v1/roster?from={day}")
+HISTORY = (
+    *(f"/v1/runs/{{run}}/{part}" for part in ("replay", "stops", "timeline", "requests")),
+    "/v1/runs?day={day}",
+    "/v1/roster?from={day}",
+    "/v1/alerts?run={run}",
+)
 
 
 @pytest.mark.parametrize("path", HISTORY)
@@ -136,7 +141,9 @@ def test_what_is_older_than_today_needs_a_reason_which_is_noted(office: Office, 
         f"run/{office.run_id(0, office.yesterday)}",
         f"day/{office.yesterday}",
         f"roster/{office.yesterday}",
+        "alerts/site-a",
     )
+    assert office.phones[0].ask("GET", "/v1/me/access").json()["looks"][0]["reason"] == "complaint"
 
 
 @pytest.mark.parametrize("path", HISTORY[:2])
@@ -206,6 +213,7 @@ def test_a_carrier_reads_who_looked_at_their_own_work_and_nothing_else(office: O
         f"run/{office.run_id(0, office.today)}",
         f"day/{office.yesterday}",
         f"roster/{office.yesterday}",
+        "alerts/site-a",
         f"device/{office.phones[0].name}",
     }
     assert all("acc_" not in str(look) and "@" not in str(look) for look in found)
@@ -316,7 +324,8 @@ def test_an_auditor_reads_the_log_a_page_at_a_time_and_that_is_noted(office: Off
         assert {entry[wanted] for entry in found} <= {query.partition("=")[2]}
     assert {entry["site"] for entry in office.ask("auditor-b", "/v1/audit").json()["entries"]} == {"site-b"}
     assert office.ask("auditor-b", "/v1/audit?site=site-a").status == 404
-    assert office.ask("auditor", f"/v1/audit?until={office.yesterday}").json() == {"entries": []}
+    before = office.yesterday - timedelta(days=1)  # the log's days are UTC's, and no later than the zone's
+    assert office.ask("auditor", f"/v1/audit?until={before}").json() == {"entries": []}
     for wrong in ("actor=%00", "actor=", "from=x", "cursor=x", "limit=x", "subject=%C3%A9"):
         assert office.ask("auditor", f"/v1/audit?{wrong}").code == "bad_request", wrong
     for other in ("a", "operator", "adviser"):
@@ -338,6 +347,24 @@ def test_alerts_of_earlier_days_are_noted_where_they_are_shown(office: Office) -
     assert (row.role, row.action, row.subject, row.reason, row.site) == (
         "supervisor", "alerts.listed", "alerts/site-a", None, "site-a",
     )  # fmt: skip
+    assert office.phones[0].ask("GET", "/v1/me/access").json()["looks"][0]["action"] == "alerts.listed"
+
+
+def test_a_live_page_of_alerts_is_noted_once_a_person_and_day_and_each_time_with_a_reason(office: Office) -> None:
+    raised = "insert into alert values ('left', 'x', 'urgent', 'run', 'run/x', false, null, 'site-b', $1, $2, 0, null, null, null, null, now())"
+    office.fetch(raised, uuid4(), datetime.now(UTC) - timedelta(days=1))
+    since, mine = office.mark(), f"/v1/alerts?state=open&run={office.run_id(2, office.yesterday)}"
+    assert [office.ask("b", "/v1/alerts?state=open").status for _ in range(3)] == [200] * 3
+    assert office.ask("b", mine).json() == {"alerts": []}
+    assert [office.ask("operator", "/v1/alerts?site=site-b").status for _ in range(2)] == [200] * 2
+    assert [(row.role, row.reason) for row in office.noted(since)] == [("supervisor", None), ("operator", None)]
+    for _ in range(2):
+        assert office.ask("b", "/v1/alerts?reason=incident").status == 200
+    assert [row.reason for row in office.noted(since)[2:]] == ["incident", "incident"]
+    for wrong in ("/v1/alerts?reason=because", mine.replace("open", "settled")):
+        assert office.ask("b", wrong).code == "reason_required"
+    assert office.ask("auditor-b", "/v1/audit?reason=legal").status == 200
+    assert office.noted(since)[-1].reason == "legal"
 
 
 def test_who_reads_everybodys_events_is_noted_once_a_day_for_the_feed_and_each_time_for_one_event(
@@ -410,8 +437,17 @@ def test_what_cannot_be_noted_is_not_shown(office: Office) -> None:
 # What people or accounts read without its being noted, and why.
 NOT_NOTED = {
     "/metrics": "counts", "/basemap.geojson": "ground", "/supervision": "the page alone",
+    "/supervision/national": "the page alone",
+    "/supervision/morning": "the page alone",
+    "/supervision/alerts": "the page alone",
+    "/supervision/replay": "the page alone",
+    "/supervision/addresses": "the page alone",
+    "/supervision/reports": "the page alone",
+    "/supervision/health": "the page alone",
     "/supervision/phones": "the page alone", "/v1/desks": "the operator's own contacts",
     "/v1/live": "today's rounds, by every screen", "/v1/rounds": "lines", "/v1/rounds/{id}": "lines",
+    "/v1/overview": "counts of sites", "/v1/supervision/health": "counts of sites", "/v1/runs/not-back": "today's rounds",
+    "/v1/colleagues": "the operator's own people",
     "/v1/delivery-points": "places", "/v1/hazards": "places", "/v1/cases": "without what was said",
     "/v1/ideas": "told to all colleagues", "/v1/endpoints": "their own", "/v1/endpoints/{id}": "their own",
     "/v1/endpoints/{id}/attempts": "their own", "/v1/endpoints/{id}/replays": "their own",

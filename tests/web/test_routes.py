@@ -31,8 +31,10 @@ class Who(StrEnum):
     PROVER = "an account, an adviser, a supervisor or the operator"
     SUPERVISOR = "a supervisor"
     WATCHER = "a supervisor or the operator"
+    OPERATOR = "the operator"
     JUDGE = "address quality, a supervisor or the operator"
     REPORTED = "a supervisor, the operator, an auditor or a member"
+    REPORTER = "a supervisor, the operator or an auditor"
     ANSWERER = "a supervisor, an adviser or the operator"
     AUDITOR = "an auditor"
     COLLEAGUE = "a device, a supervisor or the operator"
@@ -61,25 +63,34 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/v1/media/{sha256}"): Who.VIEWER,
     ("GET", "/v1/items/{item_id}/proof"): Who.PROVER,
     ("GET", "/v1/proof-key"): Who.ANYONE,
+    ("GET", "/v1/relay-key"): Who.ANYONE,
+    ("POST", "/v1/relays"): Who.DEVICE,
     ("POST", "/owntracks"): Who.DEVICE,
     ("GET", "/osmand/{token}"): Who.LINK,  # the token of a device: test_the_token_of_a_path_is_a_devices
     ("POST", "/osmand/{token}"): Who.LINK,
     ("POST", "/v1/devices/codes"): Who.SUPERVISOR,
     ("GET", "/v1/alerts"): Who.WATCHER,
     ("POST", "/v1/alerts/{id}/ack"): Who.WATCHER,
+    ("POST", "/v1/alerts/{id}/assign"): Who.WATCHER,
+    ("GET", "/v1/colleagues"): Who.WATCHER,
     ("GET", "/v1/me/alarms"): Who.DEVICE,
     ("GET", "/v1/desks"): Who.WATCHER,
     ("PUT", "/v1/desks/{name}"): Who.WATCHER,
     ("DELETE", "/v1/desks/{name}"): Who.WATCHER,
     ("GET", "/v1/live"): Who.WATCHER,
     ("GET", "/v1/runs"): Who.WATCHER,
-    ("GET", "/v1/rounds"): Who.WATCHER,
-    ("GET", "/v1/rounds/{id}"): Who.WATCHER,
+    ("GET", "/v1/rounds"): Who.JUDGE,
+    ("GET", "/v1/rounds/{id}"): Who.JUDGE,
     ("GET", "/v1/runs/{id}/replay"): Who.WATCHER,
     ("GET", "/v1/delivery-points"): Who.WATCHER,
     ("GET", "/v1/hazards"): Who.WATCHER,
     ("GET", "/v1/access-cases"): Who.WATCHER,
     ("GET", "/v1/runs/{id}/stops"): Who.WATCHER,
+    ("GET", "/v1/runs/not-back"): Who.WATCHER,
+    ("GET", "/v1/overview"): Who.WATCHER,
+    ("GET", "/v1/supervision/health"): Who.WATCHER,
+    ("GET", "/v1/runs/{id}/timeline"): Who.WATCHER,
+    ("GET", "/v1/runs/{id}/requests"): Who.WATCHER,
     ("GET", "/v1/kpis"): Who.REPORTED,
     ("GET", "/v1/cases"): Who.ANSWERER,
     ("GET", "/v1/cases/{id}"): Who.ANSWERER,
@@ -138,9 +149,20 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/"): Who.ANYONE,
     ("GET", "/favicon.ico"): Who.ANYONE,
     ("GET", "/enrol"): Who.ANYONE,
+    ("GET", "/handheld"): Who.ANYONE,
+    ("GET", "/handheld/sw.js"): Who.ANYONE,
+    ("GET", "/handheld/shell.json"): Who.ANYONE,
+    ("GET", "/handheld/manifest.webmanifest"): Who.ANYONE,
     ("GET", "/static/{name}"): Who.LINK,  # to a file of the pages, whose name is in them
     ("GET", "/supervision/phones"): Who.SUPERVISOR,
     ("GET", "/supervision"): Who.WATCHER,
+    ("GET", "/supervision/morning"): Who.WATCHER,
+    ("GET", "/supervision/alerts"): Who.WATCHER,
+    ("GET", "/supervision/replay"): Who.WATCHER,
+    ("GET", "/supervision/addresses"): Who.JUDGE,
+    ("GET", "/supervision/reports"): Who.REPORTER,
+    ("GET", "/supervision/health"): Who.WATCHER,
+    ("GET", "/supervision/national"): Who.OPERATOR,
     ("GET", "/basemap.geojson"): Who.PERSON,
 }
 CLOSED = [(method, path, who) for (method, path), who in ROUTES.items() if who not in (Who.ANYONE, Who.LINK)]
@@ -152,8 +174,10 @@ ROLES_OF = {
     Who.VIEWER: {"supervisor", "operator"},
     Who.JUDGE: {"address_quality", "supervisor", "operator"},
     Who.REPORTED: {"supervisor", "operator", "auditor", "member"},
+    Who.REPORTER: {"supervisor", "operator", "auditor"},
     Who.ANSWERER: {"supervisor", "adviser", "operator"},
     Who.AUDITOR: {"auditor"},
+    Who.OPERATOR: {"operator"},
     Who.COLLEAGUE: {"supervisor", "operator"},
 }
 DEVICES = {Who.DEVICE, Who.SENDER, Who.COLLEAGUE, Who.VIEWER}

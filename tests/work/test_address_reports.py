@@ -1,6 +1,7 @@
 """`/v1/address-changes`: who judges sees before and after; one word moves the point or puts it back."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from fieldsvc.web import address_changes, rights
 from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.work.address_reports import AddressReports
 from fieldsvc.work.imports import create_site
+from handlers.fields import parse_time
 from tests.access.conftest import problems
 from tests.work.conftest import Office
 from tests.work.test_address_moves import between, order_of, reported
@@ -55,6 +57,7 @@ async def test_a_report_is_listed_with_before_and_after_and_confirmed_with_one_w
     judge = await person(office, "address_quality")
     (shown,) = await listed(client, judge, state="review")
     assert (shown["report_id"], shown["state"], shown["confidence"]) == (report_id, "review", "seen")
+    assert (shown["decided_by"], shown["decided_at"]) == (None, None)
     assert shown["before"]["round_id"] == office.town.rounds[0].round_id
     assert shown["after"]["address"] == "12 avenue CANARI"
     assert shown["after"]["placement"]["round_id"] == office.town.rounds[1].round_id
@@ -63,10 +66,17 @@ async def test_a_report_is_listed_with_before_and_after_and_confirmed_with_one_w
     answer = await client.post(f"{URL}/{report_id}/confirm", json={}, headers=judge)
     told = await answer.json()
     assert (answer.status, told["state"], told["placed"]) == (200, "confirmed", True)
+    assert told["decided_by"] == "address_quality@x.fr"
+    confirmed_at = parse_time(told["decided_at"])
+    assert abs((datetime.now(UTC) - confirmed_at).total_seconds()) < 60
     assert (await order_of(office, office.town.rounds[1].round_id))[5] == point
     assert await listed(client, judge, state="review") == []
     answer = await client.post(f"{URL}/{report_id}/reject", json={"reason": "she is still here"}, headers=judge)
-    assert (answer.status, (await answer.json())["state"]) == (200, "rejected")
+    told = await answer.json()
+    assert (answer.status, told["state"], told["decided_by"]) == (200, "rejected", "address_quality@x.fr")
+    assert parse_time(told["decided_at"]) > confirmed_at
+    (shown,) = await listed(client, judge, state="rejected")
+    assert (shown["decided_by"], shown["decided_at"]) == (told["decided_by"], told["decided_at"])
     assert point in await order_of(office, office.town.rounds[0].round_id)
 
 
@@ -92,6 +102,19 @@ async def test_a_proposal_between_stops_that_are_gone_asks_for_a_place(office: O
     judge = await person(office, "operator")
     answer = await client.post(f"{URL}/{report_id}/confirm", json={}, headers=judge)
     assert (answer.status, (await answer.json())["code"]) == (409, "place_needed")
+
+
+async def test_who_looked_before_another_decided_is_told_and_changes_nothing(
+    office: Office, client: TestClient
+) -> None:
+    _, report_id = await waiting(office)
+    judge = await person(office, "operator")
+    first = await client.post(f"{URL}/{report_id}/reject", json={"seen_as": "review"}, headers=judge)
+    assert (first.status, (await first.json())["state"]) == (200, "rejected")
+    second = await client.post(f"{URL}/{report_id}/confirm", json={"seen_as": "review"}, headers=judge)
+    assert (second.status, (await second.json())["code"]) == (409, "decided_meanwhile")
+    again = await client.post(f"{URL}/{report_id}/confirm", json={"seen_as": "rejected"}, headers=judge)
+    assert (again.status, (await again.json())["state"]) == (200, "confirmed")
 
 
 async def test_reports_are_seen_and_judged_at_their_own_site_only(office: Office, client: TestClient) -> None:

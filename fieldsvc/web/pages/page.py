@@ -19,7 +19,14 @@ THEMES = ("light", "dark")
 _A_YEAR_S = 31_536_000
 _ONLY_FOR: Mapping[str, frozenset[str]] = {
     "/supervision": frozenset({"supervisor", "operator"}),
+    "/supervision/morning": frozenset({"supervisor", "operator"}),
+    "/supervision/alerts": frozenset({"supervisor", "operator"}),
+    "/supervision/replay": frozenset({"supervisor", "operator"}),
+    "/supervision/addresses": frozenset({"supervisor", "operator", "address_quality"}),
+    "/supervision/reports": frozenset({"supervisor", "operator", "auditor"}),
+    "/supervision/health": frozenset({"supervisor", "operator"}),
     "/supervision/phones": frozenset({"supervisor"}),
+    "/supervision/national": frozenset({"operator"}),
 }
 _PROGRAMS = ("/v1/", "/owntracks", "/osmand/", "/suivi/v2/")
 _KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")

@@ -4,7 +4,7 @@ from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCsrf
 from fieldsvc.web.reference.bodies import ANY, BOOLEAN, DAY, NUMBER, STRING, TIME, array, nullable, record
 from fieldsvc.web.reference.operation import ACTING, CURSOR, JSON, PERSON, Operation, Table, limit, one, parameter
-from fieldsvc.work.address_reports import STATES, BadJudgement, PlaceNeeded, ReportWithdrawn
+from fieldsvc.work.address_reports import STATES, BadJudgement, DecidedMeanwhile, PlaceNeeded, ReportWithdrawn
 
 _REPORT = record(
     {
@@ -16,6 +16,8 @@ _REPORT = record(
         "class": nullable(STRING),
         "confidence": {"enum": ["seen", "told", "guessed"]},
         "effective_on": nullable(DAY),
+        "decided_by": nullable(STRING),
+        "decided_at": nullable(TIME),
         "before": record(
             {"address": {}, "planned_address": nullable(STRING), "round_id": nullable(STRING), "stop_id": nullable(STRING)}
         ),
@@ -28,12 +30,13 @@ _REPORT = record(
     {"placed": BOOLEAN, "erased": BOOLEAN},
 )  # fmt: skip
 _REASON = {**STRING, "maxLength": 280}
+_SEEN_AS = {"enum": [each for each in STATES if each != "withdrawn"]}
 _PLACE = record(
     {"round_id": STRING, "lat": NUMBER, "lon": NUMBER},
     {"after_stop_id": STRING, "before_stop_id": STRING, "normalised": STRING},
 )
 _BODY = (e.BadRequest, e.TooLarge, e.UnsupportedMedia, e.Invalid, BadJudgement)
-_FAULTS = (*_BODY, e.Unauthorized, BadCsrf, e.NotFound, ReportWithdrawn)
+_FAULTS = (*_BODY, e.Unauthorized, BadCsrf, e.NotFound, ReportWithdrawn, DecidedMeanwhile)
 
 ADDRESS_CHANGES: Table = {
     ("GET", "/v1/address-changes"): Operation(
@@ -55,9 +58,9 @@ ADDRESS_CHANGES: Table = {
         one(200, "The report; `placed` says whether the point has a place on a round by it.", _REPORT),
         security=ACTING,
         faults=(*_FAULTS, PlaceNeeded),
-        body={JSON: record({}, {"reason": _REASON, "place": _PLACE})},
+        body={JSON: record({}, {"reason": _REASON, "place": _PLACE, "seen_as": _SEEN_AS})},
         path={"id": "The report."},
-        description="Without `place` the server's own proposal counts. A change of a later day moves the point on that day.",
+        description="With `seen_as` a report that somebody else decided on since is left as it is. Without `place` the server's own proposal counts. A change of a later day moves the point on that day.",
     ),
     ("POST", "/v1/address-changes/{id}/reject"): Operation(
         "supervision",
@@ -65,7 +68,7 @@ ADDRESS_CHANGES: Table = {
         one(200, "The report.", _REPORT),
         security=ACTING,
         faults=_FAULTS,
-        body={JSON: record({}, {"reason": _REASON})},
+        body={JSON: record({}, {"reason": _REASON, "seen_as": _SEEN_AS})},
         path={"id": "The report."},
     ),
 }

@@ -90,6 +90,7 @@ _HEALTH: dict[str, Schema] = {
     "dead_letters": {"type": "integer", "description": "Events whose schedule is exhausted."},
 }
 _RUN_STATE: Schema = {"type": "string", "description": "planned, started, paused or ended."}
+_COUNTED = ("taken", "delivered", "held", "brought_back", "missing")
 
 WRITTEN: Mapping[str, Schema] = {
     "Problem": {
@@ -195,6 +196,12 @@ WRITTEN: Mapping[str, Schema] = {
             "told": {**nullable(STRING), "description": "Who stands on that rung: desk, contact_1, pharmacy."},
             "acknowledged_at": nullable(TIME),
             "acknowledged_by": nullable(STRING),
+            "assigned_to": {
+                **nullable(STRING),
+                "description": "Who is to take it: an account, or `desk:` and a desk's name.",
+            },
+            "assigned_at": nullable(TIME),
+            "comment": {**nullable(STRING), "description": "What was said last on taking or assigning it."},
             "settled_at": nullable(TIME),
             "stop_id": nullable(STRING),
             "address": {**nullable(STRING), "description": "Of the stop."},
@@ -204,7 +211,16 @@ WRITTEN: Mapping[str, Schema] = {
             ),
         }
     ),
-    "Run": record({"run_id": STRING, "round_id": STRING, "state": _RUN_STATE, "sheet_version": INTEGER}),
+    "Run": record(
+        {"run_id": STRING, "round_id": STRING, "state": _RUN_STATE, "sheet_version": INTEGER},
+        {
+            "position_heard_at": {**TIME, "description": "Of the newest position on duty; without it none came."},
+            "reconciled": {
+                **record({"at": TIME, **dict.fromkeys(_COUNTED, INTEGER)}),
+                "description": "What became of the registered items, pouches and keys, once the run was reconciled.",
+            },
+        },
+    ),
     "Services": record(
         {
             "services": array(
@@ -220,6 +236,11 @@ WRITTEN: Mapping[str, Schema] = {
                                     "type": STRING,
                                     "title": ref("Title"),
                                     "by": array(STRING),
+                                    "keeps_position": {
+                                        **BOOLEAN,
+                                        "description": "A proof, an alarm or a reported place: of others no position is kept.",
+                                    },
+                                    "closes_task": {**BOOLEAN, "description": "It ends what was ordered."},
                                     "schema": ANY,
                                     "examples": array(ANY),
                                 }

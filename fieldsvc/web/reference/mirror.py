@@ -1,7 +1,7 @@
 """The routes that say who looked, for the table of routes."""
 
 from fieldsvc import errors as e
-from fieldsvc.web.looks import REASONS
+from fieldsvc.web.looks import REASONS, ReasonRequired
 from fieldsvc.web.reference.bodies import DAY, INTEGER, NUMBER, STRING, TIME, array, nullable, record
 from fieldsvc.web.reference.operation import CURSOR, DEVICE, PERSON, Operation, Table, limit, one, parameter
 
@@ -101,7 +101,7 @@ MIRROR: Table = {
         "Parcourt le journal d'audit, du plus récent au plus ancien.",
         one(200, "A page of entries.", record({"entries": array(_ENTRY)}, {"cursor": STRING})),
         security=PERSON,
-        faults=(e.BadRequest, e.Unauthorized, e.NotFound),
+        faults=(e.BadRequest, ReasonRequired, e.Unauthorized, e.NotFound),
         parameters=(
             *(
                 parameter("query", name, f"Only this {name}.")
@@ -109,9 +109,11 @@ MIRROR: Table = {
             ),
             parameter("query", "from", "The first day, UTC.", DAY),
             parameter("query", "until", "The last day, UTC.", DAY),
+            REASON,
             CURSOR,
             limit(),
         ),
-        description="For auditors: of their site if they were given one. What was seen is not in it, nor whose work it was.",
+        description="For auditors: of their site if they were given one. What was seen is not in it, nor whose work it was. "
+        "A reason is noted where one is given.",
     ),
 }

@@ -37,12 +37,14 @@ from fieldsvc.web.reference.operation import (
 )
 from fieldsvc.web.reference.phones import ALERTS, APPS
 from fieldsvc.web.reference.positions import FIXES, TAKEN
+from fieldsvc.web.reference.relays import RELAYS
 from fieldsvc.web.reference.replays import REPLAYS
 from fieldsvc.web.reference.reports import REPORTS
 from fieldsvc.web.reference.roster import ROSTER
 from fieldsvc.web.reference.schemas import Schema, ref
 from fieldsvc.web.reference.sheets import SHEETS
 from fieldsvc.web.reference.supervision import SUPERVISION
+from fieldsvc.web.reference.watching import WATCHING
 from fieldsvc.web.tasks import KEY_HEADER
 from fieldsvc.work import errors as w
 from fieldsvc.work.booking import NoDeskOpen
@@ -313,6 +315,7 @@ TAGS: Mapping[str, str] = {
 }
 OPERATIONS: Table = {
     **_EVENTS,
+    **RELAYS,
     **MEDIA,
     **_POSITIONS,
     **APPS,
@@ -320,6 +323,7 @@ OPERATIONS: Table = {
     **ALERTS,
     **DESKS,
     **SUPERVISION,
+    **WATCHING,
     **REPORTS,
     **ADDRESS_CHANGES,
     **COVER,

@@ -2,9 +2,11 @@
 
 from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCsrf
-from fieldsvc.web.alerts import Taking
+from fieldsvc.web.alerts import AlertSettled, Assigning, Taking
 from fieldsvc.web.carrier import NewCode
+from fieldsvc.web.looks import ReasonRequired
 from fieldsvc.web.reference.bodies import ANY, STRING, TIME, array, nullable, record
+from fieldsvc.web.reference.mirror import REASON
 from fieldsvc.web.reference.operation import (
     ACTING,
     CURSOR,
@@ -84,6 +86,8 @@ _OWN_ALARM = record(
         "taken": nullable(record({"by": nullable(STRING), "role": nullable(STRING), "at": TIME})),
     }
 )
+_PERSON = record({"account_id": STRING, "name": STRING, "role": STRING, "site": nullable(STRING)})
+_DESK = record({"to": STRING, "name": STRING, "site": {**STRING, "description": "`*`: all."}, "hours": STRING})
 ALERTS: Table = {
     ("GET", "/v1/me/alarms"): Operation(
         "alerts",
@@ -97,7 +101,7 @@ ALERTS: Table = {
         "Liste les alarmes et les alertes, la plus récente d'abord ; les alarmes avec leur lieu.",
         one(200, "A page of alarms and alerts.", record({"alerts": array(ref("Alert"))}, {"cursor": STRING})),
         security=PERSON,
-        faults=(e.BadRequest, e.Unauthorized, e.NotFound),
+        faults=(e.BadRequest, ReasonRequired, e.Unauthorized, e.NotFound),
         parameters=(
             parameter("query", "site", "A site; a supervisor has only their own."),
             parameter(
@@ -109,10 +113,13 @@ ALERTS: Table = {
             parameter("query", "kind", "As the list shows it."),
             parameter("query", "level", "attention or urgent."),
             parameter("query", "run", "A run."),
+            REASON,
             CURSOR,
             limit(),
         ),
-        description="A page that shows something raised before today is noted, without a reason.",
+        description="A page that shows something raised before today is noted with the reason that is given, without one once a "
+        "person and day: open ones wait whatever their day. Those of a run of an earlier day need a reason, unless only open "
+        "ones are asked for.",
     ),
     ("POST", "/v1/alerts/{id}/ack"): Operation(
         "alerts",
@@ -126,5 +133,38 @@ ALERTS: Table = {
         path={"id": "The alarm or alert."},
         body={JSON: Taking},
         body_required=False,
+    ),
+    ("POST", "/v1/alerts/{id}/assign"): Operation(
+        "alerts",
+        "Confie une alarme ou une alerte à un collègue ou à une permanence : elle reste ouverte, et on le leur dit.",
+        one(200, "The alarm or alert, with who is to take it.", ref("Alert")),
+        security=ACTING,
+        faults=(
+            *(
+                e.BadRequest,
+                e.TooLarge,
+                e.Unauthorized,
+                BadCsrf,
+                e.NotFound,
+                e.UnsupportedMedia,
+                e.Invalid,
+                AlertSettled,
+            ),
+            *(e.Unavailable, e.TooMany),
+        ),
+        path={"id": "The alarm or alert."},
+        body={JSON: Assigning},
+        description=(
+            "Assigning acknowledges nothing: its ladder goes on until somebody takes it. Of several assignments the newest "
+            "holds. Whoever is given it has a notice by the mail of their account, a desk by its contact."
+        ),
+    ),
+    ("GET", "/v1/colleagues"): Operation(
+        "alerts",
+        "Liste les personnes et les permanences à qui une alerte d'un établissement peut être confiée.",
+        one(200, "People and desks.", record({"people": array(_PERSON), "desks": array(_DESK)})),
+        security=PERSON,
+        faults=(e.Unauthorized, e.NotFound),
+        parameters=(parameter("query", "site", "A site; a supervisor has only their own."),),
     ),
 }

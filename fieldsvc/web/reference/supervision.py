@@ -69,7 +69,11 @@ _RUNS = record(
                     "mismatch": {
                         **record({"round_id": STRING, "since": TIME}),
                         "description": "There when the run seems to be on another round than its own.",
-                    }
+                    },
+                    "risk": {
+                        "enum": ["uncovered", "late_start", "run_not_served"],
+                        "description": "There while the work of the run is in danger, and why.",
+                    },
                 },
             )
         )

@@ -1,27 +1,9 @@
 // The phone takes its one-time code and shows how positions can be sent. The code stays in the fragment: no log has it.
-import { ask, copy, say } from "./base.js";
+import { copy, say } from "./base.js";
+import { forgetDevice, keepDevice, keptDevice, redeem } from "./joining.js";
 
-const KEPT = "fieldsvc.device";
 const at = (id) => document.getElementById(id);
 const go = at("go");
-
-function kept() {
-  try {
-    const device = JSON.parse(localStorage.getItem(KEPT));
-    return device && device.token ? device : null;
-  } catch {
-    return null;
-  }
-}
-
-function keep(device) {
-  try {
-    localStorage.setItem(KEPT, JSON.stringify(device));
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function readFragment() {
   let code = location.hash.slice(1);
@@ -43,13 +25,6 @@ function complain(text) {
   }
 }
 
-function whyNot(status) {
-  if (status === 0) return say(navigator.onLine ? "unreachable" : "offline");
-  if (status === 429) return say("too_many");
-  if (status >= 500) return say("unavailable");
-  return say("bad_code");
-}
-
 async function join(event) {
   event.preventDefault();
   const code = at("code").value.trim();
@@ -57,15 +32,15 @@ async function join(event) {
   if (!code || go.disabled) return;
   go.disabled = true;
   go.textContent = say("joining");
-  const { status, body } = await ask("/v1/devices/enrol", { method: "POST", body: { code } });
+  const { device, fault } = await redeem(code);
   go.disabled = false;
   go.textContent = say("join");
-  if (status !== 201) {
-    complain(whyNot(status));
+  if (!device) {
+    complain(fault);
     return;
   }
   history.replaceState(null, "", location.pathname + location.search);
-  showReady(body, keep(body));
+  showReady(device, keepDevice(device));
   at("who").focus();
 }
 
@@ -119,14 +94,14 @@ for (const change of document.querySelectorAll("[data-switch]")) {
   change.addEventListener("click", () => (change.hash = location.hash)); // the code goes along to the other language
 }
 at("forget").addEventListener("click", () => {
-  localStorage.removeItem(KEPT);
+  forgetDevice();
   showForm();
   at("code").focus();
 });
 at("join").addEventListener("submit", join);
 at("who").tabIndex = -1;
 
-const device = kept();
+const device = keptDevice();
 if (device && !location.hash) showReady(device, true);
 else showForm();
 window.addEventListener("hashchange", () => {

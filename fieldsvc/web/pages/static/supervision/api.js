@@ -1,9 +1,14 @@
-// Requests of the page. A fault carries its status, so that the page can say what to do.
+// Requests of the page. A fault carries its status, and the problem that was answered, so that the page can say what to do.
 
 export class Fault extends Error {
-  constructor(status) {
+  constructor(status, problem = null) {
     super(`status ${status}`);
     this.status = status;
+    this.problem = problem;
+  }
+
+  get code() {
+    return this.problem?.code ?? null;
   }
 }
 
@@ -12,8 +17,15 @@ export async function get(path) {
 }
 
 export async function post(path) {
+  return send(path, {});
+}
+
+// Send a body as JSON and read the answer, which takes longer where something is worked out.
+export async function send(path, body, { method = "POST", type = "application/json", within = 15000 } = {}) {
   const token = /(?:^|; )fieldsvc_csrf=([^;]*)/.exec(document.cookie)?.[1] ?? "";
-  return ask(path, { method: "POST", headers: { "X-CSRF-Token": decodeURIComponent(token), "Content-Type": "application/json" }, body: "{}" });
+  const headers = { "X-CSRF-Token": decodeURIComponent(token), "Content-Type": type };
+  const answer = await ask(path, { method, headers, body: JSON.stringify(body), within });
+  return answer.status === 204 ? null : answer.json();
 }
 
 // Read every page of a list.
@@ -30,13 +42,13 @@ export async function getAll(path, name) {
   return found;
 }
 
-async function ask(path, options) {
+async function ask(path, { within = 15000, ...options }) {
   let answer;
   try {
-    answer = await fetch(path, { cache: "no-cache", ...options, signal: AbortSignal.timeout(15000) });
+    answer = await fetch(path, { cache: "no-cache", ...options, signal: AbortSignal.timeout(within) });
   } catch {
     throw new Fault(0);
   }
-  if (!answer.ok) throw new Fault(answer.status);
+  if (!answer.ok) throw new Fault(answer.status, await answer.json().catch(() => null));
   return answer;
 }

@@ -2,16 +2,25 @@
 
 import { Fault, get, getAll, post } from "./api.js";
 import { sayFault, showAlarms } from "./alarms.js";
+import { makeChips, showChips } from "./chips.js";
+import { el, say } from "./dom.js";
 import { listen } from "./feed.js";
-import { askAs, closeReplay, makePanel, refreshNext, showFollowing, showPanel } from "./panel.js";
+import { keep, remembered } from "./kept.js";
+import { makeLayers } from "./layers.js";
+import { close as closeNotBack, makeNotBack, readAll } from "./notback/notback.js";
+import { askAs, closeReplay, freshen, makePanel, refreshNext, showFollowing, showPanel } from "./panel.js";
 import { leave, makePast } from "./past.js";
-import { ON_MAP, SHAPES, glyph } from "./shapes.js";
-import { counts, empty, filtered, freshness, rows, take, takeAlarms, takeList } from "./state.js";
+import { makePrint } from "./print.js";
+import { ON_MAP, glyph } from "./shapes.js";
+import { counts, empty, filtered, freshness, rows, take, takeAlarms, takeBack, takeList, tells } from "./state.js";
 import * as table from "./table.js";
 import { clock, config, lasted, stateWord, t } from "./words.js";
 
 const LIST_EVERY_MS = 30000;
 const LIST_AT_LEAST_MS = 3000;
+const BACK_EVERY_MS = 60000;
+const PANEL_EVERY_MS = 1500; // what a customer asks is on the screen within two seconds
+const BACK_MOST = 500; // rounds of which it is read who is not back without being asked
 const AGES_EVERY_MS = 5000;
 const $ = (id) => document.getElementById(id);
 const query = config.site ? `?site=${encodeURIComponent(config.site)}` : "";
@@ -26,6 +35,7 @@ const page = {
   paused: false,
   past: null, // what is known of the past day that is shown
   states: new Set(),
+  timed: false,
   search: "",
   selected: null,
   announced: new Set(),
@@ -43,6 +53,21 @@ const panel = makePanel($("panel"), {
   },
   onFollow: setFollowing,
   onReplay: (round, pieces, head) => page.map && page.lib.showReplay(page.map, round, pieces, head),
+  runs: (row) => page.rows.filter((each) => each.site === row.site && each.id !== row.id && each.work !== "ended"),
+  onChanged: () => readList(true).catch(sayNothing),
+});
+const chips = makeChips($("chips"), page, () => draw({ reorder: true }));
+const notBack = makeNotBack({
+  ask: () => `/v1/runs/not-back${query}`,
+  onRuns(runs) {
+    takeBack(page.state, runs);
+    draw();
+  },
+  onSelect(id) {
+    closeNotBack(notBack);
+    choose(id, { reveal: true });
+    list.rows.get(id)?.button.focus();
+  },
 });
 
 const past = makePast($("past"), $("past-bar"), { opener: $("open-past"), query, onShow: showDay, onLeave: () => showDay(null) });
@@ -59,7 +84,8 @@ function begin() {
   $("retry").addEventListener("click", loadAll);
   $("show-everything").addEventListener("click", showEverything);
   $("show-all").addEventListener("click", () => page.map && page.lib.showAll(page.map));
-  $("legend").append(...ON_MAP.map((state) => item(glyph(state), stateWord(state))));
+  makePrint($("print"), { frame: $("frame"), legend: $("legend-box"), map: () => page.map?.map });
+  $("legend").prepend(...ON_MAP.map((state) => el("li", {}, glyph(state), stateWord(state))));
   setDense(remembered("dense") ?? matchMedia("(min-width: 1200px) and (pointer: fine)").matches);
   page.stream = listen(config.live, config.worker, hear);
   addEventListener("online", () => page.stream.hurry());
@@ -68,6 +94,8 @@ function begin() {
   setInterval(() => document.hidden || draw(), AGES_EVERY_MS);
   setInterval(() => document.hidden || readList(), LIST_EVERY_MS);
   setInterval(() => document.hidden || page.paused || page.past || refreshNext(panel), LIST_EVERY_MS);
+  setInterval(() => document.hidden || page.paused || page.past || freshen(panel), PANEL_EVERY_MS);
+  setInterval(() => document.hidden || readBack(), BACK_EVERY_MS);
   loadAll();
 }
 
@@ -75,10 +103,11 @@ async function loadAll() {
   $("fault").hidden = true;
   try {
     const [rounds] = await Promise.all([get(`/v1/rounds${query}`), readList(true), readAlarms()]);
-    page.selected = page.rows.find((row) => `#${row.round}` === decodeURIComponent(location.hash))?.id ?? null;
+    page.selected = page.rows.find((row) => `#${encodeURIComponent(row.round)}` === location.hash)?.id ?? null;
     draw({ reorder: true });
     if (!page.map) await openMap(rounds.features);
     if (page.selected) choose(page.selected);
+    await readBack();
   } catch (error) {
     sayWhy(error);
   }
@@ -97,6 +126,7 @@ async function openMap(rounds) {
     });
     window.fieldsvcMap = { places: () => page.lib.places(page.map), map: page.map.map };
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.lib.setColours(page.map));
+    makeLayers($("layers"), { query, lib: page.lib, map: page.map });
     $("map").classList.add("is-ready");
     draw();
   } catch (error) {
@@ -119,8 +149,20 @@ async function readList(first = false) {
   }
 }
 
+// Who is not back tells who is behind and where a timed task is left; of a whole country it is read only when asked for.
+async function readBack() {
+  if (page.rows.length > BACK_MOST) return;
+  try {
+    takeBack(page.state, (await readAll(`/v1/runs/not-back${query}`)).runs);
+    draw();
+  } catch (error) {
+    sayNothing(error);
+  }
+}
+
 async function readAlarms() {
   takeAlarms(page.state, await getAll(`/v1/alerts?state=open${query.replace("?", "&")}`, "alerts"));
+  document.dispatchEvent(new Event("alerts-changed"));
   draw();
 }
 
@@ -137,6 +179,7 @@ function hear(message) {
     if (took.unlisted && page.listed) readList();
     if (took.alarms || message.data.a?.length) readAlarms().catch(sayNothing);
     if (took.changed.size) draw();
+    if (page.selected && !page.paused && tells(message.data, page.selected)) refreshNext(panel, { soon: true });
   }
   showFreshness();
 }
@@ -155,7 +198,7 @@ function draw({ reorder = false } = {}) {
   table.show(list, shown, { reorder });
   const working = page.rows.filter((row) => row.live).length;
   say($("count"), t(shown.length === page.rows.length ? "count" : "count_of", { shown: shown.length, all: page.rows.length, working }));
-  showChips();
+  showChips(chips, counts(page.rows), page.rows.filter((row) => row.timed).length);
   const selected = page.rows.find((row) => row.id === page.selected) ?? null;
   showPanel(panel, selected);
   showAlarmsNow();
@@ -170,7 +213,8 @@ function showDay(day) {
   choose(null);
   page.past = day && empty();
   if (day) takeList(page.past, day.runs);
-  askAs(panel, day?.query ?? query);
+  askAs(panel, day?.query ?? query, Boolean(day));
+  $("open-notback").disabled = Boolean(day);
   draw({ reorder: true });
   showFreshness();
 }
@@ -218,6 +262,7 @@ async function takeAlarmOver(id) {
   try {
     await post(`/v1/alerts/${encodeURIComponent(id)}/ack`);
     page.state.alarms.delete(id);
+    document.dispatchEvent(new Event("alerts-changed"));
     draw({ reorder: page.paused });
     say($("announce"), t("alarm_taken"));
   } catch (error) {
@@ -226,35 +271,9 @@ async function takeAlarmOver(id) {
   }
 }
 
-function showChips() {
-  const found = counts(page.rows);
-  const box = $("chips");
-  if (!box.children.length) box.append(...Object.keys(SHAPES).map(makeChip));
-  for (const chip of box.children) {
-    const { state } = chip.dataset;
-    chip.hidden = !found[state] && !page.states.has(state);
-    chip.setAttribute("aria-pressed", String(page.states.has(state)));
-    say(chip.querySelector(".n"), String(found[state] ?? 0));
-  }
-}
-
-function makeChip(state) {
-  const chip = document.createElement("button");
-  chip.type = "button";
-  chip.className = "chip";
-  chip.dataset.state = state;
-  const number = document.createElement("b");
-  number.className = "n";
-  chip.append(glyph(state), ` ${stateWord(state)} `, number);
-  chip.addEventListener("click", () => {
-    if (!page.states.delete(state)) page.states.add(state);
-    draw({ reorder: true });
-  });
-  return chip;
-}
-
 function showEverything() {
   page.states.clear();
+  page.timed = false;
   $("search").value = page.search = "";
   draw({ reorder: true });
   $("search").focus();
@@ -320,28 +339,5 @@ function sayNothing(error) {
 function setDense(on) {
   $("dense").setAttribute("aria-pressed", String(on));
   $("rounds").classList.toggle("table--dense", on);
-  try {
-    localStorage.setItem("fieldsvc-dense", on ? "1" : "0");
-  } catch {
-    // a browser that keeps nothing
-  }
-}
-
-function remembered(name) {
-  try {
-    const kept = localStorage.getItem(`fieldsvc-${name}`);
-    return kept === null ? null : kept === "1";
-  } catch {
-    return null;
-  }
-}
-
-function item(...parts) {
-  const made = document.createElement("li");
-  made.append(...parts);
-  return made;
-}
-
-function say(element, words) {
-  if (element.textContent !== words) element.textContent = words;
+  keep("dense", on);
 }

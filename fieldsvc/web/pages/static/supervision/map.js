@@ -1,42 +1,31 @@
 // The map: rounds, what is walked of them, and carriers that advance on their lines.
 
+import { addControls, options } from "./controls.js";
 import { boundsOf, measure, piece, pointAt } from "./line.js";
 import { ON_MAP, icon } from "./shapes.js";
 import { initials } from "./state.js";
 import { mapStyle, paints, palette } from "./style.js";
-import { language, t } from "./words.js";
+import { has, t } from "./words.js";
 
 const MOST_CHANGES = 900; // from 1,000 on the whole source is loaded anew
 const EASE_MS = 950; // a delta comes each second
 const FRAME_MS = 80;
 const JUMP_M = 400;
-const ORDER = { paused: 0, lost: 1, vague: 2, off: 3, on: 4, alert: 5 };
+const ORDER = { paused: 0, lost: 1, vague: 2, off: 3, on: 4, late: 5, alert: 6 };
 
 // Make the map in `container`. `rounds` are LineStrings with `round_id`; `onSelect(runId | null)` is told of clicks,
 // `onFollow(false)` when somebody moves the map away from the one they followed.
 export async function makeMap(container, { maplibre, worker, basemap, rounds, onSelect, onFollow }) {
-  const { Map: MapLibre, AttributionControl, NavigationControl, ScaleControl, setWorkerUrl } = await import(maplibre);
-  setWorkerUrl(new URL(worker, location.href).href);
+  const library = await import(maplibre);
+  library.setWorkerUrl(new URL(worker, location.href).href);
   const colours = palette();
-  const map = new MapLibre({
+  const map = new library.Map({
     container,
     style: mapStyle(colours, basemap && { ...basemap, url: new URL(basemap.url, location.href).href }),
     ...startingAt(rounds),
-    attributionControl: false,
-    dragRotate: false,
-    pitchWithRotate: false,
-    touchPitch: false,
-    maxPitch: 0,
-    fadeDuration: 0,
-    maxZoom: 19,
-    cooperativeGestures: matchMedia("(max-width: 900px) and (pointer: coarse)").matches,
-    locale: locale(),
+    ...options(),
   });
-  map.touchZoomRotate.disableRotation();
-  map.keyboard.disableRotation();
-  map.addControl(new NavigationControl({ showCompass: false }), "top-right");
-  map.addControl(new ScaleControl({ maxWidth: 110 }), "bottom-left");
-  map.addControl(new AttributionControl({ compact: false }), "bottom-right");
+  addControls(map, library);
   const view = {
     map,
     home: startingAt(rounds),
@@ -100,6 +89,22 @@ export function showStops(view, features) {
   view.map.getSource("stops").setData({ type: "FeatureCollection", features });
 }
 
+const LAYERS = { planned: ["planned"], walked: ["walked"], stops: ["stops"], hazards: ["hazards", "hazard-marks"] };
+
+export function showLayer(view, name, on) {
+  for (const layer of LAYERS[name]) view.map.setLayoutProperty(layer, "visibility", on ? "visible" : "none");
+}
+
+// Show hazards: a place and how far it reaches.
+export function showHazards(view, hazards) {
+  const features = hazards.map(({ hazard_id: id, point, radius_m: radius, state, kind }) => ({
+    type: "Feature",
+    geometry: { type: "Point", coordinates: [point.lon, point.lat] },
+    properties: { id, state, words: has(`hazard_${kind}`) ? t(`hazard_${kind}`) : t("hazard_other"), radius: radius / Math.cos((point.lat * Math.PI) / 180) },
+  }));
+  view.map.getSource("hazards").setData({ type: "FeatureCollection", features });
+}
+
 export function follow(view, on) {
   view.following = on;
   const carrier = on && view.selected && view.carriers.get(view.selected.id);
@@ -131,7 +136,7 @@ export function setColours(view) {
     if (!view.map.getLayer(layer)) continue;
     for (const [name, value] of Object.entries(paint)) view.map.setPaintProperty(layer, name, value);
   }
-  for (const state of ON_MAP) view.map.updateImage(state, icon(state, colours).data);
+  for (const state of [...ON_MAP, "hazard"]) view.map.updateImage(state, icon(state, colours).data);
 }
 
 // Where each carrier is drawn at this moment: {run: [lon, lat]}.
@@ -246,7 +251,7 @@ function listenTo(view, onSelect) {
 }
 
 function addIcons(map, colours) {
-  for (const state of ON_MAP) {
+  for (const state of [...ON_MAP, "hazard"]) {
     const { data, options } = icon(state, colours);
     map.addImage(state, data, options);
   }
@@ -259,19 +264,4 @@ function startingAt(rounds) {
 
 function drawn(type, coordinates, part) {
   return { type: "Feature", geometry: { type, coordinates }, properties: { part } };
-}
-
-function locale() {
-  const words = {
-    "Map.Title": t("map_title"),
-    "NavigationControl.ZoomIn": t("map_zoom_in"),
-    "NavigationControl.ZoomOut": t("map_zoom_out"),
-    "AttributionControl.ToggleAttribution": t("map_attribution"),
-    "CooperativeGesturesHandler.MobileHelpText": t("map_two_fingers"),
-    "CooperativeGesturesHandler.WindowsHelpText": t("map_ctrl"),
-    "CooperativeGesturesHandler.MacHelpText": t("map_ctrl"),
-    "ScaleControl.Meters": "m",
-    "ScaleControl.Kilometers": "km",
-  };
-  return language ? words : {};
 }

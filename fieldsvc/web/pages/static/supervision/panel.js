@@ -1,15 +1,19 @@
-// The panel of the selected round: what is so now, and its replay.
+// The panel of the selected round: what is so now, its parts behind tabs, and its replay.
 
 import { Fault, get } from "./api.js";
+import { say } from "./dom.js";
 import { glyph } from "./shapes.js";
 import { makeReplay } from "./replay.js";
-import { makeStops, readNext } from "./stops.js";
+import { freshenParts, makeParts, refreshParts, showParts } from "./panel/parts.js";
+import { NO_SIGNAL_S } from "./state.js";
 import { ago, clock, distance, moment, stateWord, t } from "./words.js";
 
-// `query` narrows requests to the page's site; `onClose`, `onFollow(on)`, `onReplay(round, pieces, head)`.
-export function makePanel(root, { query, onClose, onFollow, onReplay }) {
+// `query` narrows requests to the page's site; `onClose`, `onFollow(on)`, `onReplay(round, pieces, head)`, `runs(row)` lists
+// the other runs of its site, `onChanged()` hears that a run was changed.
+export function makePanel(root, { query, onClose, onFollow, onReplay, runs, onChanged }) {
   const find = (name) => root.querySelector(`[data-panel="${name}"]`);
-  const panel = { root, find, row: null, replay: null, next: makeStops(root, query), query, onReplay };
+  const panel = { root, find, row: null, replay: null, query, onReplay };
+  panel.parts = makeParts(root, { ask: (path) => path + panel.query, runs, onChanged });
   find("close").addEventListener("click", onClose);
   find("follow").addEventListener("click", () => onFollow(find("follow").getAttribute("aria-pressed") !== "true"));
   find("replay").addEventListener("click", () => toggleReplay(panel));
@@ -21,7 +25,7 @@ export function showPanel(panel, row) {
   if (isOther) closeReplay(panel);
   panel.row = row;
   panel.root.hidden = !row;
-  if (isOther) readNext(panel.next, row);
+  if (isOther) showParts(panel.parts, row);
   if (!row) return;
   const { find } = panel;
   say(find("round"), row.round);
@@ -35,19 +39,34 @@ export function showPanel(panel, row) {
     done: distance(row.distance), length: distance(row.length), percent: Math.round(100 * row.share),
   }));
   say(find("tasks"), row.tasks ? t("tasks", row.tasks) + (row.tasks.overdue ? ` · ${t("overdue", { n: row.tasks.overdue })}` : "") : "");
-  say(find("seen"), row.seenAt ? `${ago(row.age)} (${clock(row.seenAt)})` : t("ago_never"));
+  say(find("work"), row.work ? t(`work_${row.work}`) : "");
+  say(find("seen"), signal(row));
   find("seen").title = row.seenAt ? moment(row.seenAt) : "";
   find("follow").disabled = !row.live;
 }
 
-// Ask as this from now on: for a past day the query carries the reason.
-export function askAs(panel, query) {
-  panel.query = panel.next.query = query;
+// Whether the phone is heard, which is another question than whether the carrier works.
+function signal(row) {
+  if (!row.seenAt) return t("ago_never");
+  const parts = { age: ago(row.age), at: clock(row.seenAt) };
+  if (!row.live) return t("signal_last", parts);
+  return t(row.age > NO_SIGNAL_S ? "signal_silent" : "signal_heard", parts);
 }
 
-// Read the expected times of the selected round again.
+// Ask as this from now on: for a past day the query carries the reason, and nothing can be changed.
+export function askAs(panel, query, isPast) {
+  panel.query = query;
+  panel.parts.isPast = isPast;
+}
+
+// Read what is shown of the selected round again.
 export function refreshNext(panel) {
-  if (panel.row) readNext(panel.next, panel.row);
+  if (panel.row) refreshParts(panel.parts);
+}
+
+// Read again what others may have changed: the requests of customers.
+export function freshen(panel) {
+  if (panel.row) freshenParts(panel.parts);
 }
 
 export function showFollowing(panel, on) {
@@ -81,8 +100,4 @@ export function closeReplay(panel) {
   panel.find("replay-box").hidden = true;
   panel.find("replay-words").textContent = "";
   panel.onReplay(panel.row?.round, [], null);
-}
-
-function say(element, words) {
-  if (element.textContent !== words) element.textContent = words;
 }

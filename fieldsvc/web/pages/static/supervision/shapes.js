@@ -1,10 +1,12 @@
 // The glyphs of a round's states: one drawing for list, filters, legend and map. Colours are names of tokens.
 
 const CIRCLE = (r) => `M${12 - r} 12a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`;
+const TRIANGLE = "M12 3L22 21H2z";
 const DIAMOND = "M12 2L22 12L12 22L2 12z";
 
 export const SHAPES = {
   on: { path: CIRCLE(9), token: "ok" },
+  late: { path: TRIANGLE, token: "warning" },
   paused: { path: "M5 4h5v16H5zM14 4h5v16h-5z", token: "muted" },
   lost: { path: CIRCLE(8.5), token: "muted", width: 3, dash: [4.4, 2.275] },
   vague: { path: CIRCLE(8), token: "muted", width: 3.2 },
@@ -13,11 +15,13 @@ export const SHAPES = {
   planned: { path: CIRCLE(5.5), token: "muted", width: 2 },
   private: { path: "M5 12h14", token: "muted", width: 3 },
   ended: { path: "M4 12.5l5.5 5.5L20 6.5", token: "muted", width: 3 },
-  uncovered: { path: "M12 3L22 21H2z", token: "warning" },
-  not_served: { path: "M12 3L22 21H2z", token: "warning" },
+  hazard: { path: "M12 2L22 12L12 22L2 12zM12 7v6M12 15.6v.8", token: "warning", width: 2.2 },
+  uncovered: { path: TRIANGLE, token: "warning", width: 2.6 },
+  not_served: { path: "M4 4L20 20M20 4L4 20", token: "warning", width: 3.4 },
 };
-export const ON_MAP = ["on", "paused", "lost", "vague", "off", "alert"];
+export const ON_MAP = ["on", "late", "paused", "lost", "vague", "off", "alert"];
 
+const CLOSED = new Set(["off", "uncovered", "hazard"]);
 const SVG = "http://www.w3.org/2000/svg";
 
 export function glyph(state) {
@@ -45,7 +49,7 @@ export function icon(state, palette, { size = 26, ratio = 2 } = {}) {
   const path = new Path2D(shape.path);
   if (shape.width || state === "paused") {
     pen.fillStyle = palette.surface;
-    pen.fill(new Path2D(state === "off" ? shape.path : CIRCLE(13)));
+    pen.fill(new Path2D(CLOSED.has(state) ? shape.path : CIRCLE(13)));
   }
   pen.lineJoin = "round";
   pen.strokeStyle = palette.surface;

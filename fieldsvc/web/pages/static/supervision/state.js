@@ -4,10 +4,11 @@ export const STALE_S = 30;
 export const SILENT_S = 120;
 export const OLD_S = 120;
 export const NO_SIGNAL_S = 900;
-const RANK = { alert: 0, uncovered: 1, not_served: 2, lost: 3, off: 4, vague: 5, on: 6, paused: 7, planned: 8, private: 9, ended: 10 };
+const GRACE_MS = 300000;
+const RANK = { alert: 0, uncovered: 1, not_served: 2, late: 3, lost: 4, off: 5, vague: 6, on: 7, paused: 8, planned: 9, private: 10, ended: 11 };
 
 export function empty() {
-  return { at: null, live: new Map(), listed: new Map(), alarms: new Map() };
+  return { at: null, live: new Map(), listed: new Map(), back: new Map(), alarms: new Map() };
 }
 
 // Take a message of the stream. Returns which runs it changed, and whether it told of alarms or of runs not listed yet.
@@ -33,6 +34,11 @@ export function take(state, event, data) {
   const alarms = (data.a ?? []).map((alarm) => takeAlarm(state, alarm)).includes(true);
   for (const id of alarms ? [...state.alarms.values()].map((alarm) => alarm.run_id) : []) if (id) changed.add(id);
   return { changed, alarms, unlisted: [...state.live.keys()].some((id) => !state.listed.has(id)) };
+}
+
+// Whether a message of the stream tells anything of a run.
+export function tells(data, id) {
+  return Boolean(data.m?.some(([run]) => run === id) || data.n?.some((run) => run.run_id === id) || data.s?.[id]);
 }
 
 function move(state, [id, lon, lat, distance, status], t) {
@@ -61,6 +67,17 @@ export function takeList(state, runs) {
   state.listed = new Map(runs.map((run) => [run.run_id, run]));
 }
 
+// Take who is not back yet, with what is left: /v1/runs/not-back.
+export function takeBack(state, runs) {
+  state.back = new Map(runs.map((run) => [run.run_id, run]));
+}
+
+// Behind: a task's window is over, or the end of the run is expected after it should have ended.
+export function isBehind(listed, back) {
+  if (listed?.tasks?.overdue > 0) return true;
+  return Boolean(back?.ends_at && back.expected_end_at && Date.parse(back.expected_end_at) > Date.parse(back.ends_at) + GRACE_MS);
+}
+
 export function takeAlarms(state, alarms) {
   const open = new Map(alarms.filter((alarm) => HELP.has(alarm.kind) && !alarm.acknowledged_at).map((alarm) => [alarm.id, alarm]));
   for (const [id, alarm] of state.alarms) {
@@ -78,21 +95,23 @@ export function ageOf(seenAt, now) {
   return seenAt ? Math.max(0, (now - Date.parse(seenAt)) / 1000) : null;
 }
 
-// on, paused, lost (no signal), vague (a signal, but no clear place), off or alert for those at work; planned, uncovered, not_served or ended for the others; private for a
-// round at work whose carrier has no position to show.
-export function stateOf(listed, live, { alarmed = false, now }) {
+// on, late (on the round, but behind), paused, lost (no signal), vague (a signal, but no clear place), off or alert for those
+// at work; planned, uncovered, not_served or ended for the others; private for a round at work without a position to show.
+export function stateOf(listed, live, { alarmed = false, behind = false, now }) {
   if (alarmed) return "alert";
   if (live) {
     if (live.status === "paused") return "paused";
     const age = ageOf(live.seen_at, now);
     if (age === null || age > NO_SIGNAL_S) return "lost";
     if (live.status === "unknown") return "vague";
-    return live.status === "off_round" ? "off" : "on";
+    if (live.status === "off_round") return "off";
+    return behind ? "late" : "on";
   }
   const said = listed?.state;
   if (said === "started" || said === "resumed" || said === "paused") return "private";
   if (said === "ended" || said === "reconciled") return "ended";
-  return said === "uncovered" || said === "not_served" ? said : "planned";
+  if (listed?.risk === "run_not_served") return "not_served";
+  return said === "uncovered" || said === "not_served" ? said : listed?.risk === "uncovered" ? "uncovered" : "planned";
 }
 
 // Make one row for each round, whichever of the two told of it. `now` in milliseconds of the server's clock.
@@ -112,10 +131,12 @@ function row(id, state, alarms, now) {
   const seenAt = live?.seen_at ?? listed?.seen_at ?? null;
   const distance = live?.distance_along_m ?? listed?.distance_along_m ?? null;
   const length = listed?.length_m ?? null;
-  const said = stateOf(listed, live, { alarmed: alarms > 0, now });
+  const back = state.back.get(id) ?? null;
+  const said = stateOf(listed, live, { alarmed: alarms > 0, behind: isBehind(listed, back), now });
   return {
     id,
     round: known.round_id,
+    site: listed?.site ?? null,
     name: placeName(listed),
     carrier: known.carrier ?? "",
     mode: listed?.mode ?? "",
@@ -128,14 +149,17 @@ function row(id, state, alarms, now) {
     tasks: listed?.tasks ?? null,
     seenAt,
     age: ageOf(seenAt, now),
-    stale: ["on", "off", "lost", "vague", "alert"].includes(said) && (ageOf(seenAt, now) ?? Infinity) > OLD_S,
+    stale: ["on", "late", "off", "lost", "vague", "alert"].includes(said) && (ageOf(seenAt, now) ?? Infinity) > OLD_S,
     alarms,
+    work: listed?.state ?? (live ? "started" : null),
+    timed: back ? back.tasks_left.filter((task) => task.service === "timed_task").length : 0,
+    endsAt: back?.ends_at ?? null,
     live: Boolean(live),
   };
 }
 
 // A round's name without the town and the number that stand before it: both are said elsewhere.
-function placeName(listed) {
+export function placeName(listed) {
   const name = listed?.name ?? "";
   const mark = `${listed?.round_id}: `;
   const at = name.indexOf(mark);
@@ -166,10 +190,10 @@ export function sorted(list, { column, descending }, compare = new Intl.Collator
   });
 }
 
-export function filtered(list, { states = new Set(), search = "" }) {
+export function filtered(list, { states = new Set(), search = "", timed = false }) {
   const words = plain(search).split(/\s+/).filter(Boolean);
   return list.filter((row) => {
-    if (states.size && !states.has(row.state)) return false;
+    if ((states.size && !states.has(row.state)) || (timed && !row.timed)) return false;
     const text = plain(`${row.round} ${row.name} ${row.carrier}`);
     return words.every((word) => text.includes(word));
   });

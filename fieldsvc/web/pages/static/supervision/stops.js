@@ -1,14 +1,15 @@
 // The stops that the selected round has still to serve, each with the time at which it is expected; read again every half minute.
 
 import { Fault, get } from "./api.js";
+import { say } from "./dom.js";
 import { clock, t } from "./words.js";
 
 const SHOWN = 60;
 
-// `root` is the panel; `query` narrows requests to the page's site.
-export function makeStops(root, query) {
+// `root` is the panel; `ask(path)` adds what the page asks with; `onStops(stops)` gets what was read.
+export function makeStops(root, ask) {
   const find = (name) => root.querySelector(`[data-next="${name}"]`);
-  return { find, query, row: null, at: null };
+  return { find, ask, row: null, at: null, onStops() {} };
 }
 
 // Show the stops of another row, or read those of the same one again.
@@ -18,8 +19,10 @@ export async function readNext(view, row) {
   view.row = row;
   if (!row) return;
   try {
-    const told = await get(`/v1/runs/${encodeURIComponent(row.id)}/stops${view.query}`);
-    if (view.row?.id === row.id) show(view, told);
+    const told = await get(view.ask(`/v1/runs/${encodeURIComponent(row.id)}/stops`));
+    if (view.row?.id !== row.id) return;
+    show(view, told);
+    view.onStops(told.stops);
   } catch (fault) {
     if (!(fault instanceof Fault)) throw fault;
     if (view.row?.id === row.id) say(find("words"), view.at ? t("next_stale", { at: clock(view.at) }) : t("next_fault"));
@@ -81,8 +84,4 @@ function part(name, words) {
   made.className = name;
   made.textContent = words;
   return made;
-}
-
-function say(element, words) {
-  if (element.textContent !== words) element.textContent = words;
 }

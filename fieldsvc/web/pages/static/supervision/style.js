@@ -32,6 +32,7 @@ export function mapStyle(colours, basemap) {
     rounds: { type: "geojson", data: NOTHING, promoteId: "round_id" },
     walked: { type: "geojson", data: NOTHING, promoteId: "round_id" },
     stops: { type: "geojson", data: NOTHING },
+    hazards: { type: "geojson", data: NOTHING },
     carriers: { type: "geojson", data: NOTHING, promoteId: "run_id" },
     replayed: { type: "geojson", data: NOTHING },
   };
@@ -81,6 +82,20 @@ export function mapStyle(colours, basemap) {
     );
   }
   layers.push(
+    of("hazards", "circle", "hazards"),
+    of("hazard-marks", "symbol", "hazards", {
+      layout: {
+        "icon-image": "hazard",
+        "icon-size": 0.8,
+        "icon-allow-overlap": true,
+        "text-field": ["step", ["zoom"], "", 14, ["get", "words"]],
+        "text-font": FONT,
+        "text-size": 11,
+        "text-anchor": "top",
+        "text-offset": [0, 0.9],
+        "text-optional": true,
+      },
+    }),
     of("halo", "circle", "carriers"),
     of("carriers", "symbol", "carriers", {
       layout: {
@@ -150,6 +165,15 @@ export function paints(c) {
       "circle-stroke-width": 2.5,
       "circle-stroke-opacity": ["case", isSelected, 1, 0],
     },
+    hazards: {
+      // metres at the equator: 78,271.5 m of ground are one pixel at zoom 0 in tiles of 512
+      "circle-radius": ["interpolate", ["exponential", 2], ["zoom"], 0, ["/", ["get", "radius"], 78271.5], 22, ["/", ["get", "radius"], 78271.5 / 2 ** 22]],
+      "circle-color": c.warning,
+      "circle-opacity": 0.14,
+      "circle-stroke-color": c.warning,
+      "circle-stroke-width": 1,
+    },
+    "hazard-marks": { "text-color": c.ink, "text-halo-color": c.surface, "text-halo-width": 2 },
     carriers: { "text-color": c.ink, "text-halo-color": c.surface, "text-halo-width": 2 },
   };
 }

@@ -112,11 +112,19 @@ function fill(view, row) {
   say(cells.travelled, travelled(row));
   made.bar.style.width = `${(100 * (row.share ?? 0)).toFixed(1)}%`;
   say(cells.tasks, row.tasks ? `${row.tasks.done}\u202f/\u202f${row.tasks.total}` : "");
-  say(cells.overdue, row.tasks?.overdue ? t("overdue", { n: row.tasks.overdue }) : "");
+  showOverdue(cells.overdue, row.tasks?.overdue ?? 0);
   say(cells.seen, row.seenAt || row.live ? ago(row.age) : "");
   cells.seen.title = row.seenAt ? moment(row.seenAt) : "";
   tr.classList.toggle("is-stale", row.stale);
   say(cells.alarms, row.alarms ? t("alarms_in_row", { n: row.alarms }) : "");
+}
+
+// The sign and the number always, the words where there is room; a reader hears all of it.
+function showOverdue(cell, n) {
+  if (cell.dataset.n === String(n)) return;
+  cell.dataset.n = n;
+  const [sign, ...words] = n ? t("overdue", { n }).split(String(n)) : [];
+  cell.replaceChildren(...(n ? [`${sign}${n}`, Object.assign(span("overdue__word"), { textContent: words.join(n) })] : []));
 }
 
 function travelled(row) {

@@ -11,8 +11,13 @@ export function t(key, values = {}) {
   return phrase.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
+export function has(key) {
+  return words[key] !== undefined;
+}
+
 const parts = new Intl.DateTimeFormat("en-GB", { hour: "numeric", minute: "2-digit", hourCycle: "h23", timeZone: config.zone });
 const whole = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "medium", timeZone: config.zone });
+const numbers = new Intl.NumberFormat(language);
 const kilometres = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 // 10 h 42 in French, 10:42 in English.
@@ -45,6 +50,15 @@ export function lasted(seconds) {
 
 export function distance(metres) {
   return `${kilometres.format(metres / 1000)}\u00a0km`;
+}
+
+export function number(value) {
+  return numbers.format(value);
+}
+
+// A share as 63 % in French, 63% in English.
+export function percent(share) {
+  return language === "fr" ? `${Math.round(100 * share)}\u202f%` : `${Math.round(100 * share)}%`;
 }
 
 export function stateWord(state) {
