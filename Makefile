@@ -65,13 +65,15 @@ schemas: test-tools
 
 # The page tests drive a real browser. On Debian and Ubuntu it is installed where that is allowed; elsewhere they are skipped.
 browser:
-	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	@for name in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
 	if ! command -v apt-get >/dev/null; then echo "Page tests will be skipped: no Chromium here, and no apt-get to install it"; exit 0; fi; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root=sudo; \
-	else echo "Page tests will be skipped: no Chromium here, and no right to install it (apt install chromium fonts-dejavu-core)"; exit 0; fi; \
+	else echo "Page tests will be skipped: no Chromium here, and no right to install it (apt install chromium-headless-shell fonts-dejavu-core)"; exit 0; fi; \
 	echo "Installing Chromium for the page tests (once)"; \
 	$$as_root apt-get update -q >/dev/null && \
-	DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core >/dev/null || \
+	for name in chromium-headless-shell chromium; do \
+		DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -q --no-install-recommends $$name fonts-dejavu-core >/dev/null && exit 0; \
+	done; \
 	echo "Page tests will be skipped: Chromium could not be installed"
 
 .venv/python-ready: $(MOVED)

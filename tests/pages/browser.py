@@ -15,7 +15,7 @@ from fieldsvc.web.auth import CSRF_COOKIE, SESSION_COOKIE
 from fieldsvc.web.pages.page import LANGUAGE_COOKIE, THEME_COOKIE
 from tests.acceptance.conftest import World
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox",
     "--disable-dev-shm-usage",
@@ -32,7 +32,7 @@ def find_browser() -> str:
     found = next((path for path in map(shutil.which, NAMES) if path), None)
     if found is not None:
         return found
-    missing = f"no browser here: none of {', '.join(NAMES)} is on the PATH (apt install chromium fonts-dejavu-core)"
+    missing = f"no browser here: none of {', '.join(NAMES)} is on the PATH (apt install chromium-headless-shell fonts-dejavu-core)"
     if os.environ.get("FIELDSVC_REQUIRE_BROWSER") == "1":
         pytest.fail(missing)
     pytest.skip(missing)

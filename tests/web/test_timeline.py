@@ -223,6 +223,7 @@ def test_a_run_is_found_by_its_index_on_every_day(room: Room) -> None:
     async def plan() -> str:
         async with room.service.platform.database.acquire() as connection:
             await connection.execute("set plan_cache_mode = force_generic_plan")
+            await connection.execute("set enable_seqscan = off")  # a day of one page is read whole, and that is right
             kinds = "text, date, date, timestamptz, uuid, smallint, integer"
             await connection.execute(f"prepare of_run ({kinds}) as {query('event.of_run')}")
             rows = await connection.fetch(
@@ -231,13 +232,11 @@ def test_a_run_is_found_by_its_index_on_every_day(room: Room) -> None:
             )
             await connection.execute("deallocate of_run")
             await connection.execute("reset plan_cache_mode")
+            await connection.execute("reset enable_seqscan")
         return "\n".join(row[0] for row in rows)
 
     text = room.service.call(plan())
-    whole = [
-        line for line in text.splitlines() if "Seq Scan" in line and "cost=0.00..0.00" not in line
-    ]  # empty ones cost nothing
-    assert whole == [], text
+    assert "Seq Scan" not in text, text
     assert "run_" in text, text
     assert "Subplans Removed" in text, text
 

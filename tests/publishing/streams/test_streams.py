@@ -176,7 +176,7 @@ async def test_without_a_broker_events_wait_and_the_lag_is_seen(
     streams = await begin(pace={"late_after_s": 0.2})
     await tools.poll(lambda: streams.lag_s > 0.2 and told(logs, "stream.late"))
     await broker.start()
-    await tools.poll(lambda: streams.published == 12 and told(logs, "stream.in_time"))
+    await tools.poll(lambda: streams.published == 12 and told(logs, "stream.in_time"), within_s=40)
     kit.whole(await broker.stored(), journal.ids)
 
 
