@@ -9,7 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from fieldsvc.access.audit_heads import Heads, heads_file
+from fieldsvc.access.limits import Limits
 from fieldsvc.access.tries import Tries
+from fieldsvc.following.approach import Approaches
+from fieldsvc.following.desk import Following
+from fieldsvc.following.finding import Finder
+from fieldsvc.following.proving import Proving
 from fieldsvc.intake.abouts import Abouts
 from fieldsvc.intake.accept import Intake
 from fieldsvc.intake.apps import Apps
@@ -19,12 +24,14 @@ from fieldsvc.intake.points import Points
 from fieldsvc.intake.relay import RelayKey
 from fieldsvc.jobs import Job, running
 from fieldsvc.journal.arrivals import Arrivals
+from fieldsvc.journal.histories import Histories
 from fieldsvc.journal.quarantine import Quarantine
 from fieldsvc.journal.stories import Stories
 from fieldsvc.journal.timers import Timers
 from fieldsvc.journal.upkeep import keep_up
 from fieldsvc.logs import get_logger
 from fieldsvc.metrics import Metrics
+from fieldsvc.notices.choices import Choices
 from fieldsvc.notices.sender import Notices
 from fieldsvc.notices.ways import ways_of
 from fieldsvc.platform import Platform
@@ -42,8 +49,18 @@ from fieldsvc.publishing.standing import Standings
 from fieldsvc.publishing.streams.opening import open_streams
 from fieldsvc.publishing.watch import Watch
 from fieldsvc.reports.counter import Counter
+from fieldsvc.reports.waits import Waits
+from fieldsvc.requests.advising import Advising
+from fieldsvc.requests.counter import CounterDesk
 from fieldsvc.requests.desk import Desk
+from fieldsvc.requests.drafts import draft_key
+from fieldsvc.requests.households import Households
+from fieldsvc.requests.knowing import Knowledge
+from fieldsvc.requests.links import link_key
 from fieldsvc.requests.office import Office
+from fieldsvc.requests.staff import Staff
+from fieldsvc.requests.visits import Visits
+from fieldsvc.requests.voices import Voices
 from fieldsvc.tracking.anchors import Anchors
 from fieldsvc.tracking.board import Board
 from fieldsvc.tracking.eta import Forecasts
@@ -60,14 +77,23 @@ from fieldsvc.tracking.timeline import LATE_S, Timelines
 from fieldsvc.tracking.tracker import Tracker
 from fieldsvc.tracking.windows import Windows
 from fieldsvc.web import (
+    account_catalogue,
+    account_certify,
+    account_history,
+    account_keys,
+    account_sandbox,
     address_changes,
+    adviser_cases,
+    adviser_page,
     alerts,
     basemap,
     board_pages,
     carrier,
     cases,
     catalogue,
+    change_pages,
     colleagues,
+    counter_page,
     cover,
     delivery_changes,
     delivery_points,
@@ -75,14 +101,18 @@ from fieldsvc.web import (
     discretion,
     endpoints,
     events,
+    following,
+    following_proof,
     handheld_page,
     hazards,
     health,
     home,
+    households,
     ideas,
     kpis,
     live,
     looks,
+    mail_choices,
     media,
     middlewares,
     mirror,
@@ -90,19 +120,28 @@ from fieldsvc.web import (
     not_back,
     operations,
     overview,
+    partner,
+    partner_new,
     people,
     phones,
     phones_page,
+    portal,
+    portal_deeds,
+    portal_endpoint,
     positions,
     proofs,
     rates,
     relays,
     replays,
+    request_pages,
     rights,
     roster,
     run_requests,
     run_stops,
     runs_work,
+    sign_in,
+    sign_in_page,
+    staff_sign_in,
     subscriber,
     suivi,
     supervision_page,
@@ -110,6 +149,8 @@ from fieldsvc.web import (
     task_list,
     tasks,
     timeline,
+    visits,
+    voices,
 )
 from fieldsvc.web.auth import ACCESS, admitted
 from fieldsvc.web.pages import files
@@ -117,6 +158,7 @@ from fieldsvc.web.pages.page import for_people
 from fieldsvc.work.address_reports import AddressReports
 from fieldsvc.work.cover import Cover
 from fieldsvc.work.daily import plan_days
+from fieldsvc.work.orders import Orders
 from fieldsvc.work.pilots import Pilots
 from fieldsvc.work.placement import Placer
 from fieldsvc.work.proofs import Proofs
@@ -166,6 +208,10 @@ def create_app(platform: Platform, *, roles: frozenset[str] = ROLES) -> web.Appl
         _add_intake(app, platform, jobs)
     if "web" in roles:
         _add_web(app, platform)
+        _add_portal(app, platform)
+        _add_account_pages(app, platform)
+        _add_desks(app, platform)
+        _add_households(app, platform)
         _add_reports(app, platform)
         _add_live(app, platform, jobs)
     if "publish" in roles:
@@ -213,6 +259,8 @@ def _add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
         platform.commands,
         ways=ways_of(platform.settings),
         zone=platform.settings.zone,
+        quiet=platform.settings.quiet,
+        choices=Choices(platform.database, platform.vault, platform.settings.address),
     )
     jobs["notices"] = notices.run
     notices.watch(app[middlewares.METRICS])
@@ -255,7 +303,8 @@ def _add_web(app: web.Application, platform: Platform) -> None:
         commands=platform.commands,
         rounds=platform.rounds,
     )
-    app.add_routes(delivery_changes.routes)
+    app[change_pages.DRAFT_KEY], app[change_pages.PLACER] = draft_key(platform.vault), platform.placer
+    app.add_routes([*delivery_changes.routes, *change_pages.routes, *request_pages.routes])
     app[alerts.ALERTS] = alerts.Alerts(platform.database, platform.opener, platform.commands)
     if platform.settings.basemap is not None:
         app[basemap.BASEMAP] = basemap.read_basemap(platform.settings.basemap)
@@ -266,6 +315,65 @@ def _add_web(app: web.Application, platform: Platform) -> None:
     app.add_routes(
         [*tasks.routes, *alerts.routes, *desks.routes, *people.routes, *files.routes, *home.routes, *phones_page.routes]
     )
+    app[sign_in.SIGN_IN] = sign_in.signing_of(platform.settings, platform.database, platform.vault)
+    app[sign_in_page.MAILS_LEFT] = Limits(sign_in_page.MAILS, clock=time.monotonic)
+    app.add_routes([*sign_in_page.routes, *staff_sign_in.routes])
+
+
+def _add_portal(app: web.Application, platform: Platform) -> None:
+    database, vault, settings = platform.database, platform.vault, platform.settings
+    renderer = Renderer(platform.opener, Origin.of(settings))
+    feed = Feed(platform.reader, platform.tail, vault=vault, renderer=renderer)
+    app[portal.PORTAL] = portal.Portal(
+        endpoints=Endpoints(database, platform.reader, vault=vault, feed=feed, settings=settings),
+        replaying=Replaying(database, platform.reader, vault=vault, feed=feed, renderer=renderer, settings=settings),
+        reader=platform.reader,
+        histories=Histories(database, vault),
+        renderer=renderer,
+        vault=vault,
+        registry=platform.registry,
+        settings=settings,
+    )
+    app.add_routes([*portal.routes, *portal_endpoint.routes, *portal_deeds.routes])
+
+
+def _add_account_pages(app: web.Application, platform: Platform) -> None:
+    settings, renderer = platform.settings, Renderer(platform.opener, Origin.of(platform.settings))
+    app[account_catalogue.PULLED] = Feed(platform.reader, platform.tail, vault=platform.vault, renderer=renderer)
+    app[account_keys.CHOICES] = Choices(platform.database, platform.vault, settings.address)
+    app[account_catalogue.REGISTRY] = platform.registry
+    runs = account_certify.Runs(platform.database, allow_loopback=settings.allow_loopback_endpoints)
+    app[account_certify.RUNS] = runs
+    app.add_routes([*account_keys.routes, *account_catalogue.routes, *account_history.routes])
+    app.add_routes([*account_sandbox.routes, *account_certify.routes, *mail_choices.routes])
+
+    async def broken_off(_app: web.Application) -> None:
+        await runs.stop()
+
+    app.on_shutdown.append(broken_off)
+
+
+def _add_desks(app: web.Application, platform: Platform) -> None:
+    database, vault, zone = platform.database, platform.vault, platform.settings.zone
+    items = platform.registry.handlers["item"]
+    staff = Staff(database, vault, platform.opener, platform.reader, items)
+    app[counter_page.COUNTER] = CounterDesk(staff, platform.commands, platform.media, vault, zone)
+    app[counter_page.WAITS] = Waits(database, vault, zone)
+    app[adviser_page.ADVISING] = Advising(staff, platform.commands)
+    app.add_routes([*counter_page.routes, *adviser_page.routes, *adviser_cases.routes])
+
+
+def _add_households(app: web.Application, platform: Platform) -> None:
+    database, vault, opener, commands = platform.database, platform.vault, platform.opener, platform.commands
+    app[voices.VOICES] = Voices(database, vault, opener, commands)
+    app[households.HOUSEHOLDS] = Households(
+        *(database, vault, opener, commands),
+        plans=platform.tasks,
+        placer=platform.placer,
+        zone=platform.settings.zone,
+    )
+    app[visits.VISITS] = Visits(database, vault, platform.registry, platform.settings.zone)
+    app.add_routes([*voices.routes, *households.routes, *visits.routes])
 
 
 def _add_reports(app: web.Application, platform: Platform) -> None:
@@ -274,6 +382,15 @@ def _add_reports(app: web.Application, platform: Platform) -> None:
     app[ideas.OPENER] = platform.opener
     app[suivi.SUIVI] = suivi.Suivi(Stories(platform.database, platform.vault), platform.registry, zone)
     app.add_routes([*kpis.routes, *cases.routes, *ideas.routes, *suivi.routes])
+    app[partner.ORDERS] = Orders(
+        platform.tasks,
+        Stories(platform.database, platform.vault),
+        opener=platform.opener,
+        registry=platform.registry,
+        commands=platform.commands,
+    )
+    app[partner_new.PLACER] = platform.placer
+    app.add_routes([*partner.routes, *partner_new.routes])
 
 
 def _add_live(app: web.Application, platform: Platform, jobs: Jobs) -> None:
@@ -287,6 +404,7 @@ def _add_live(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     app[run_stops.FORECASTS] = Forecasts(
         platform.database, platform.rounds, platform.settings.zone, hours=platform.settings.hours
     )
+    _add_following(app, platform)
     app[hazards.WATCHED] = hazards.Watched(platform.database, platform.opener)
     app[timeline.TIMELINES] = Timelines(platform.database, platform.vault, platform.registry)
     app[overview.OVERVIEW] = Overview(platform.database, board, platform.runs)
@@ -311,6 +429,25 @@ def _add_live(app: web.Application, platform: Platform, jobs: Jobs) -> None:
         asyncio.get_running_loop().call_later(live.LAST_WRITE_S, seats.abort)
 
     app.on_shutdown.append(at_once)
+
+
+def _add_following(app: web.Application, platform: Platform) -> None:
+    settings, handlers = platform.settings, platform.registry.handlers
+    knowledge = Knowledge(
+        platform.database,
+        platform.vault,
+        platform.opener,
+        rounds=platform.rounds,
+        items=handlers["item"],
+        zone=settings.zone,
+    )
+    approaches = Approaches(app[run_stops.FORECASTS], knowledge, platform.rounds)
+    stories = Stories(platform.database, platform.vault)
+    app[following.FINDER] = Finder(knowledge, platform.vault)
+    app[following.FOLLOWING] = Following(platform.database, stories, handlers, approaches, settings.zone)
+    app[following.LINK_KEY], app[following.HELP_PHONE] = link_key(platform.vault), settings.help_phone
+    app[following_proof.PROVING] = Proving(platform.database, platform.vault, platform.opener)
+    app.add_routes([*following.routes, *following_proof.routes])
 
 
 def _add_publishing(app: web.Application, platform: Platform, jobs: Jobs) -> None:

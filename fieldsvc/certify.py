@@ -27,6 +27,7 @@ from fieldsvc.certifying.grading import Grade, Result, Seen, clock_off_s, judge,
 from fieldsvc.certifying.report import Report, fetch
 from fieldsvc.certifying.sending import TIMEOUT, Courier, GaveUp, Pace, Record
 from fieldsvc.errors import UserMistake
+from fieldsvc.publishing.addresses import SocketFactory
 from fieldsvc.publishing.signing import new_secret, sign
 from handlers.fields import format_time
 
@@ -35,6 +36,7 @@ FEWEST, MOST = 40, 20_000
 _MAY_COME = frozenset({"order", "tombstones"})  # grades of what a receiver may do after its answer
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 Show = Callable[[str], None]
+Heard = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Plan:
     knock_s: float = 120.0
     report_s: float = 10.0
     pace: Pace = field(default_factory=Pace)
+    sockets: SocketFactory | None = field(default=None, repr=False)  # refuses addresses, where others say whom to call
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +168,17 @@ def _headers(path: Path | None) -> dict[str, str]:
     return found
 
 
-async def certify(plan: Plan, *, show: Show) -> Certificate:
-    """Run the day and judge it. UserMistake when the report is not one."""
+async def certify(plan: Plan, *, show: Show, heard: Heard = lambda _done, _whole: None) -> Certificate:
+    """Run the day and judge it; `heard` is told how many requests are done, and of how many. UserMistake for a bad report."""
     run, began, now = secrets.token_hex(4), time.monotonic(), datetime.now(UTC)
     mint = Mint(plan.seed, run, now)
     day = plan_day(mint, events=plan.events, batches=plan.batches)
-    async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    connector = aiohttp.TCPConnector(socket_factory=plan.sockets)
+    async with aiohttp.ClientSession(
+        trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), connector=connector
+    ) as session:
         report = await fetch(session, plan.report) if plan.report else None
-        records, ended_early = await _send_day(plan, day, mint, show)
+        records, ended_early = await _send_day(plan, day, mint, show=show, heard=heard)
         seen = Seen(day, records, report, ended_early)
         if plan.report:
             seen = await _reported(plan, session, seen)
@@ -183,15 +189,18 @@ async def certify(plan: Plan, *, show: Show) -> Certificate:
     )  # fmt: skip
 
 
-async def _send_day(plan: Plan, day: Day, mint: Mint, show: Show) -> tuple[list[Record], str]:
+async def _send_day(plan: Plan, day: Day, mint: Mint, *, show: Show, heard: Heard) -> tuple[list[Record], str]:
     done = 0
 
     def advanced() -> None:
         nonlocal done
         done += 1
+        heard(done, day.requests)
 
     keys = {FIRST: plan.keys[0], NEXT: plan.keys[1], STRANGER: new_secret()}
-    async with Courier(plan.url, keys, pace=plan.pace, done=advanced, headers=plan.headers) as courier:
+    async with Courier(
+        plan.url, keys, pace=plan.pace, done=advanced, headers=plan.headers, sockets=plan.sockets
+    ) as courier:
         for key in (FIRST, NEXT):
             if missed := await _knocked(courier, mint, key, plan=plan, show=show):
                 return courier.records, missed

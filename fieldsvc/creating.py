@@ -86,7 +86,7 @@ def add_parsers(commands: Any) -> None:
     json_option(command(device, "revoke", device_revoke_command)).add_argument("device", metavar="DEVICE")
     account = group(commands, "account", "Accounts of subscribers and of people.")
     create = json_option(command(account, "create", account_create_command))
-    create.add_argument("role", choices=("subscriber", *accounts.ROLES), metavar="ROLE")
+    create.add_argument("role", choices=("subscriber", *accounts.STAFF), metavar="ROLE")
     create.add_argument("name", metavar="NAME|EMAIL")
     create.add_argument("--scopes", help="subscriber: operator, health, order:<service>, comma-separated")
     create.add_argument("--sandbox", action="store_true", help="subscriber: its orders play out by themselves")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from pydantic import SecretStr
 
 from fieldsvc import logs
 from fieldsvc.access import accounts, enrolment
@@ -26,6 +27,7 @@ from fieldsvc.process import database_url, stop_event
 from fieldsvc.serve import listening
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.basemap import basemap
+from fieldsvc.simulate.identity import identity_provider
 from fieldsvc.simulate.layout import POSTCODE
 from fieldsvc.simulate.ledger import Ledger
 from fieldsvc.simulate.office import Office
@@ -39,7 +41,7 @@ from handlers.registry import Registry
 from handlers.story import Actor
 
 TITLE = "fieldsvc demo: Villeneuve-sur-Arve (fictional data), {rounds} rounds, {points:,} delivery points"
-ROLES_SHOWN = ("supervisor", "operator", "adviser", "auditor")
+ROLES_SHOWN = ("supervisor", "operator", "adviser", "counter", "auditor")
 SUPERVISED = "villeneuve-centre"
 RURAL_ROUNDS = 3
 SPARES = ("T18", "R02")  # the rounds whose carriers have a second phone, because the first one dies on the way
@@ -76,7 +78,12 @@ async def run_demo(settings: Settings) -> None:
     stop = stop_event()
     town = Town(rural=RURAL_ROUNDS)
     _say("Starting the database")
-    async with database_url(settings) as url, open_platform(settings, url) as platform:
+    async with database_url(settings) as url, _identity(settings) as identity:
+        await _serve(settings.model_copy(update=_sign_in(identity)), url, town=town, stop=stop)
+
+
+async def _serve(settings: Settings, url: str, *, town: Town, stop: asyncio.Event) -> None:
+    async with open_platform(settings, url) as platform:
         await accounts.withdraw_reusable_links(platform.database)
         kept = await _prepared(platform, settings, town)
         async with _subscriber(kept) as (hook, new_url), listening(create_app(platform), settings) as address:
@@ -84,6 +91,26 @@ async def run_demo(settings: Settings) -> None:
                 await _register(hook, new_url, kept, address=address, settings=settings)
             await _run_on(platform, settings, town=town, kept=kept, address=address, hook=hook, stop=stop)
         await accounts.withdraw_reusable_links(platform.database)
+
+
+def _identity(settings: Settings) -> AbstractAsyncContextManager[Mapping[str, str] | None]:
+    """Start the demo's identity provider, which has to know at which address it is asked: not with any free port."""
+    if settings.port == 0:
+        return contextlib.nullcontext()
+    return identity_provider(settings.public_url or f"http://{settings.host}:{settings.port}")
+
+
+def _sign_in(identity: Mapping[str, str] | None) -> dict[str, Any]:
+    """Say in settings with whom customers and staff sign in: the demo's own provider, if its package is there."""
+    if identity is None:
+        return {}
+    known = {
+        "issuer": identity["issuer"],
+        "client_id": identity["client_id"],
+        "client_secret": SecretStr(identity["client_secret"]),
+    }
+    both = {f"{whose}oidc_{name}": value for whose in ("", "staff_") for name, value in known.items()}
+    return {**both, "staff_oidc_roles": (f"encadrement=supervisor@{SUPERVISED}",)}
 
 
 async def _run_on(
@@ -96,7 +123,9 @@ async def _run_on(
     hook: Subscriber,
     stop: asyncio.Event,
 ) -> None:
-    people = await _people(platform, address)
+    people = await _people(
+        platform, address, pharmacy=kept.pharmacy["account_id"], subscriber=kept.subscriber["account_id"]
+    )
     content = orjson.dumps(_demo_file(town, kept, address, people), option=orjson.OPT_INDENT_2)
     _write(settings.var_dir / "demo.json", content)
     ledger = Ledger()
@@ -107,7 +136,7 @@ async def _run_on(
         TITLE.format(rounds=len(town.rounds), points=sum(1 for _ in town.delivery_points())),
         _links(address, kept, settings, your_code=await _your_code(platform, town)),
         sign_ins=[(role, found["sign_in_url"]) for role, found in people.items()],
-        notes=["Press Ctrl-C to stop; nothing is lost, and `make run` carries on."],
+        notes=[*_about_sign_in(settings, address), "Press Ctrl-C to stop; nothing is lost, and `make run` carries on."],
     )
     jobs = [
         asyncio.create_task(_simulate(settings, kept, address, ledger=ledger, stop=stop)),
@@ -277,15 +306,21 @@ async def _listening_again(kept: Kept) -> Subscriber | None:
     return hook
 
 
-async def _people(platform: Platform, address: str) -> dict[str, dict[str, str]]:
+async def _people(platform: Platform, address: str, *, pharmacy: str, subscriber: str) -> dict[str, dict[str, str]]:
     found = {}
+    found["partner"] = await accounts.create_person(
+        platform.database, address, "partner", email="partner@demo.invalid", parent=pharmacy, reusable=True
+    )
+    found["member"] = await accounts.create_person(
+        platform.database, address, "member", email="member@demo.invalid", parent=subscriber, reusable=True
+    )
     for role in ROLES_SHOWN:
         found[role] = await accounts.create_person(
             platform.database,
             address,
             role,
             email=f"{role}@demo.invalid",
-            site=SUPERVISED if role == "supervisor" else None,
+            site=SUPERVISED if role in ("supervisor", "counter") else None,
             reusable=True,
         )
     return found
@@ -350,11 +385,20 @@ def _links(address: str, kept: Kept, settings: Settings, *, your_code: str) -> l
         ("Your phone", f"{address}/handheld#{your_code}  (once; you walk {YOURS})"),
         ("Supervision", f"{address}/supervision"),
         ("Phones", f"{address}/supervision/phones"),
+        ("Integrations", f"{address}/integrations"),
         ("API", f"{address}/docs"),
         ("Event feed", f"curl -H 'Authorization: Bearer {kept.subscriber['api_key']}' {address}/v1/feed"),
         ("Ready?", f"{address}/readyz"),
         ("Metrics", f"{address}/metrics"),
         ("Credentials", str(settings.var_dir / "demo.json")),
+    ]
+
+
+def _about_sign_in(settings: Settings, address: str) -> list[str]:
+    if settings.oidc_issuer is None:
+        return []
+    return [
+        f"Customers sign in at {address}/suivi/sign-in as claire (password claire-claire) or hugo, staff at {address}/staff/sign-in as sophie."
     ]
 
 

@@ -122,7 +122,7 @@ def _wire(settings: Settings, url: str, database: Database, vault: Vault) -> Pla
         erasing=Erasing(database, vault, commands, proofs=Proofs(database, vault, media), erasures=erasures),
         media=media,
         commands=commands,
-        access=Access(database, settings),
+        access=Access(database, settings, opener=opener),
         rounds=rounds,
         placer=placer,
         runs=Runs(database, commands, settings.zone, hours=settings.hours),

@@ -2,7 +2,7 @@
 
 import os
 from datetime import time, tzinfo
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -142,6 +142,48 @@ class Settings(BaseSettings):
     notice_gateway_secret: SecretStr | None = Field(
         None, description="Key that signs what goes to the gateway: `whsec_` and base64 (Standard Webhooks)."
     )
+    help_phone: str = Field(
+        "",
+        max_length=40,
+        pattern=r"^[0-9+(). -]*$",
+        description="Number that people without a screen call, as it stands on notices and on `/suivi/aide`. Empty: none.",
+    )
+    quiet_hours: str = Field(
+        "22:00-07:00",
+        description="Local hours, over midnight too, in which no telephone rings: text messages, calls and news by mail wait; "
+        "alarms and codes do not. Empty: never.",
+    )
+    egress_addresses: str = Field(
+        "",
+        description="Addresses from which webhooks leave, comma-separated, as subscribers are shown them for their firewalls. "
+        "Empty: none are promised.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="Issuer of the OpenID Connect provider with which customers sign in, as an https URL. Unset: none.",
+    )
+    oidc_client_id: str = Field("", description="Name under which that provider knows this service.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret of that name. Unset: a public client, by PKCE alone."
+    )
+    oidc_scopes: str = Field("openid email", description="Scopes that customers are asked for, with spaces.")
+    oidc_acr: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Values of `acr` that are at least substantial, the asked one first, comma-separated, as eidas2,eidas3. "
+        "Empty: the provider has no levels.",
+    )
+    staff_oidc_issuer: str | None = Field(
+        None, description="Issuer of the OpenID Connect provider with which staff sign in. Unset: by link only."
+    )
+    staff_oidc_client_id: str = Field("", description="Name under which that provider knows this service.")
+    staff_oidc_client_secret: SecretStr | None = Field(None, description="Secret of that name.")
+    staff_oidc_scopes: str = Field("openid email groups", description="Scopes that staff are asked for, with spaces.")
+    staff_oidc_claim: str = Field("groups", description="Claim of staff's ID token that holds what `_ROLES` names.")
+    staff_oidc_roles: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Which value of that claim is which role at which site, the first that fits counts, comma-separated, as "
+        "`team-lead=supervisor@pantin,back-office=adviser`.",
+    )
     cutoff_stops: int = Field(
         5, ge=0, description="How many stops before the door a customer may still change what happens at it."
     )
@@ -191,6 +233,11 @@ class Settings(BaseSettings):
     def _networks(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("oidc_acr", "staff_oidc_roles", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
     @field_validator("duty_hours")
     @classmethod
     def _known_hours(cls, value: str) -> str:
@@ -205,6 +252,28 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, OSError) as error:
             raise ValueError("no such timezone") from error
         return value
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _known_quiet(cls, value: str) -> str:
+        read_quiet(value)
+        return value
+
+    @field_validator("egress_addresses")
+    @classmethod
+    def _known_addresses(cls, value: str) -> str:
+        read_addresses(value)
+        return value
+
+    @property
+    def quiet(self) -> tuple[time, time] | None:
+        """The hours in which nothing rings: from, until."""
+        return read_quiet(self.quiet_hours)
+
+    @property
+    def egress(self) -> tuple[str, ...]:
+        """The addresses from which webhooks leave."""
+        return read_addresses(self.egress_addresses)
 
     @property
     def hours(self) -> tuple[time, time] | None:
@@ -231,3 +300,19 @@ def read_hours(text: str) -> tuple[time, time] | None:
     if hours[0] >= hours[1] or any(hour.tzinfo is not None for hour in hours):
         raise ValueError("hours are a start and a later end, as 07:00-14:30")
     return hours
+
+
+def read_quiet(text: str) -> tuple[time, time] | None:
+    """Read `22:00-07:00`; None for nothing. ValueError for what are no two different times."""
+    if not text.strip():
+        return None
+    first, _, until = (part.strip() for part in text.partition("-"))
+    hours = time.fromisoformat(first), time.fromisoformat(until)
+    if hours[0] == hours[1] or any(hour.tzinfo is not None for hour in hours):
+        raise ValueError("quiet hours are a start and an end, as 22:00-07:00")
+    return hours
+
+
+def read_addresses(text: str) -> tuple[str, ...]:
+    """Read addresses or networks. ValueError for what is none."""
+    return tuple(str(ip_network(part.strip())) for part in text.split(",") if part.strip())

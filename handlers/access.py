@@ -59,6 +59,7 @@ class Contact(Payload):
 
     email: Annotated[Text | None, PERSONAL] = None
     mobile: Annotated[Text | None, PERSONAL] = None
+    voice: Annotated[Text | None, PERSONAL] = None  # a number that is called
     lang: Annotated[Literal["fr", "en"], PERSONAL] = "fr"
 
 

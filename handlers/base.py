@@ -23,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 from handlers import alerting, corrections, media, sandbox, tasks
 from handlers.fields import format_time
 from handlers.ladder import Ladder
+from handlers.order_forms import Order
 from handlers.story import (
     PREFIX,
     SUFFIX,
@@ -89,6 +90,7 @@ class Handler(ABC):
         Sequence[Sequence[tuple[str, Mapping[str, Any], str, float]]]
     ] = ()  # further ones for the documents:
     # (type, data, who says it, minutes after the first) of one subject, for public types that single examples do not reach
+    order: ClassVar[type[Order] | None] = None  # what is asked of who orders: forms for people are drawn from it
     correctable: ClassVar[bool] = True  # whether `event.corrected` may be said of its events
     facts_kept: ClassVar[int] = 500  # the newest; what is older than these is said once, and not told again
 

@@ -56,6 +56,8 @@ def notices(
         everyone = [*([{"lang": "fr", **own}] if own else []), *(known if change.lasts else [])]
         for number, contact in enumerate(everyone):
             more = _turn(news[-1], words_of[change.state])
+            if own and number == 0:
+                more |= _way_back(more, change.asked.data.get("own_url"))
             key = f"{change.id} {news[-1].state} {number}"
             yield notice(new, "delivery_change_news", contact, words | more, key=key, lang=contact["lang"])
     if change.known.redirects and change.reminded > (before.reminded if before is not None else 0):
@@ -80,6 +82,12 @@ def _words(change: Change) -> dict[str, Any]:
         "since": since.date().isoformat(),
         "stop_url": change.asked.data.get("stop_url") or "",
     }
+
+
+def _way_back(more: Mapping[str, str], url: str | None) -> dict[str, str]:
+    """Tell who asked, and nobody else, where they see their request and cancel it."""
+    said = titled(f"Suivre ou annuler votre demande : {url}", f"Follow or cancel your request: {url}") if url else {}
+    return {f"more_{lang}": "\n".join(filter(None, (more[f"more_{lang}"], words))) for lang, words in said.items()}
 
 
 def _turn(step: Step, words: Mapping[str, str]) -> dict[str, str]:

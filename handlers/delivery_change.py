@@ -57,6 +57,7 @@ class Contact(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     email: Annotated[Text | None, PERSONAL] = None
     mobile: Annotated[Text | None, PERSONAL] = None
+    voice: Annotated[Text | None, PERSONAL] = None  # a number that is called
     lang: Annotated[Literal["fr", "en"], PERSONAL] = "fr"
 
 
@@ -108,7 +109,9 @@ class Requested(About):
     risk: Annotated[Literal["low", "high"], OPERATIONAL] = "low"
     risk_reasons: Annotated[list[Id] | None, OPERATIONAL] = None
     target_hmac: Annotated[Id | None, OPERATIONAL] = None
+    customer: Annotated[Id | None, OPERATIONAL] = None  # the account of a customer who was signed in
     stop_url: Annotated[Text | None, SECRET] = None
+    own_url: Annotated[Text | None, SECRET] = None  # where who asked sees it and cancels it
     notify: Annotated[list[Contact] | None, PERSONAL] = None
 
 
@@ -354,6 +357,7 @@ def _rows(change: Change, before: Change | None) -> Iterator[Write]:
             *(
                 ["|".join(each or "" for each in line) for line in steps],
                 Sealed({"details": asked.get("details") or {}}),
+                asked.get("customer") if change.asked.by != "device" else None,
             ),
         ),
     )

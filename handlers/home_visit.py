@@ -2,7 +2,8 @@
 
 Attested = who, whom, what, where, start and end are known; otherwise the visit is incomplete and says what is missing. The
 consent is the visited person's own, dated, for each answer; she changes or stops it at any time, and what is said from then on
-follows. The order's `details.consent` is `{given_on, answers: [names], until?, copy?}`; its `mandates` have an end date each.
+follows (handlers/visit_consent.py). The order's `details.consent` is `{given_on, answers: [names], until?, copy?, relatives?}`; its
+`mandates` have an end date each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from handlers import alerting, tasks
+from handlers import alerting, tasks, visit_consent
 from handlers.base import Handler
 from handlers.fields import (
     HEALTH,
@@ -31,6 +32,7 @@ from handlers.fields import (
 )
 from handlers.ladder import Ladder, Step
 from handlers.notice import notice
+from handlers.order_forms import VisitOrder
 from handlers.story import (
     CARRIER,
     EventType,
@@ -98,6 +100,8 @@ class ConsentChanged(Visit):
 
     answers: Annotated[list[Id], HEALTH] = Field(max_length=100)
     given_on: Annotated[Day | None, PERSONAL] = None
+    until: Annotated[Day | None, PERSONAL] = None
+    relatives: Annotated[list[Note] | None, PERSONAL] = Field(default=None, max_length=visit_consent.MOST_RELATIVES)
 
 
 class VisitFact(PublicData):
@@ -178,6 +182,7 @@ class HomeVisit(Handler):
     subject = "visit/{visit_id}"
     takes_tasks = True
     issues_ids = True
+    order = VisitOrder
     stories = (((STARTED.name, {"visit_id": "V-2041"}, "device", 0.0), (FACE, {"known_face": True}, "server", 1.0)),)
     events = (STARTED, COMPLETED, MISSED, RESCHEDULED, ALERT, CONSENT)
     publishes = (
@@ -205,7 +210,7 @@ class HomeVisit(Handler):
             said,
             {"state": state.partition(".")[2]},
             timers=timers,
-            writes=list(_moved(facts, new)),
+            writes=[*_moved(facts, new), *_told(facts, new)],
             warnings=list(_warnings(facts, new)),
         )
 
@@ -324,6 +329,13 @@ def _moved(facts: Sequence[Fact], new: Fact) -> Iterator[Write]:
         yield tasks.replanned(replace(order, data={**order.data, **put_off}))
 
 
+def _told(facts: Sequence[Fact], new: Fact) -> Iterator[Write]:
+    """Note who may follow this visit, and tell them of a danger to it while there is time."""
+    yield from visit_consent.writes(facts, new.data["visit_id"])
+    if new in [said.fact for said in _threatened(facts)]:
+        yield from visit_consent.warned(facts, new)
+
+
 def _missing(facts: Sequence[Fact], done: Fact) -> list[str]:
     """Name what is not attested of the six: who, whom, what, where, start, end."""
     data = done.data
@@ -348,13 +360,7 @@ def _flags(facts: Sequence[Fact], done: Fact) -> list[str]:
 
 def _allowed(facts: Sequence[Fact], done: Fact) -> dict[str, Any]:
     """Cut the answers to those that the visited person lets her family know at that time."""
-    changes = [fact for fact in facts if fact.type == CONSENT.name and fact < done]
-    order = tasks.order_for(facts, done)
-    consent = changes[-1].data if changes else ((order.data.get("details") or {}) if order else {}).get("consent") or {}
-    if not isinstance(consent, Mapping) or not (consent.get("given_on") or "") <= done.at[:10]:
-        return {}
-    if (consent.get("until") or "9999") < done.at[:10]:
-        return {}
+    consent = visit_consent.consent_at(facts, tasks.order_for(facts, done), done)
     return {name: answer for name, answer in done.data["answers"].items() if name in consent.get("answers", ())}
 
 

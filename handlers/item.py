@@ -11,15 +11,43 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from handlers import custody, item_ends, item_ids, tasks
+from handlers import notice_code as notice_codes
 from handlers.base import Handler
 from handlers.custody import Chain, Handover
-from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Day, Id, Located, Payload, PublicData, Text, Time, parse_time
+from handlers.fields import (
+    OPERATIONAL,
+    PERSONAL,
+    PUBLIC,
+    SECRET,
+    Day,
+    Id,
+    Located,
+    Payload,
+    PublicData,
+    Text,
+    Time,
+    parse_time,
+)
 from handlers.item_codes import REASONS
 from handlers.media import ProofState
 from handlers.proof import Evidence, ProofScore, lacking, weigh
-from handlers.story import CARRIER, EventType, Fact, Said, Tale, public, shown, timer, titled
+from handlers.story import (
+    CARRIER,
+    DropTimer,
+    EventType,
+    Fact,
+    Said,
+    SetTimer,
+    Tale,
+    Write,
+    public,
+    shown,
+    timer,
+    titled,
+)
 
 KEPT_FOR = timedelta(days=15)
+BACK_BY, SENT_BACK_WITHIN = "back_by", timedelta(days=30)
 OFFICE = CARRIER | {"operator", "partner", "counter", "server"}
 ENDS = ("delivered", "delivery_attempted", "collected", "returned_to_sender")  # a further try is a further task
 HANDOVERS = (
@@ -64,6 +92,7 @@ class Attempted(Items):
     ]  # fmt: skip
     next: Annotated[Literal["represent", "office_hold", "pickup_point", "return"], PUBLIC]
     on: Annotated[Day | None, PUBLIC] = None
+    notice_code: Annotated[str | None, SECRET, Field(pattern=notice_codes.PATTERN)] = None
 
 
 class Held(Items):
@@ -168,13 +197,13 @@ class Item(Handler):
         chain = custody.follow(facts, HANDOVERS, start="office") if _signed(facts) else None
         said = [each for fact in facts for each in _said(facts, fact, chain)]
         presented = any(fact.type in (HELD.name, ATTEMPTED.name) for fact in facts)
-        timers = timer(facts, "return_due", _return_at(facts)) if presented else ()
+        timers = [*timer(facts, "return_due", return_at(facts)), *_back_by(facts)] if presented else ()
         state = next((each.type.removeprefix("item.") for each in reversed(said) if each.type != HELD_BACK), "ordered")
         now_is = {"state": state} | ({"place": chain.place} if chain else {})
         missing = _missing(facts, new, chain)
         warnings = [*_warnings(facts, new, chain), *(["missing_proof"] if missing else [])]
         answer = {"missing": missing} if missing else None
-        told = item_ends.item_told(new, stands=new in facts)
+        told = [*item_ends.item_told(new, stands=new in facts), *_left_codes(new, stands=new in facts)]
         return Tale(said, now_is, timers=timers, writes=told, warnings=warnings, answer=answer)
 
 
@@ -192,10 +221,12 @@ def is_registered(facts: Sequence[Fact], item_id: str) -> bool:
 
 
 def _said(facts: Sequence[Fact], fact: Fact, chain: Chain | None) -> Iterator[Said]:
-    if fact.type == "timer.return_due" and _return_at([each for each in facts if each < fact]):
+    if fact.type == "timer.return_due" and return_at([each for each in facts if each < fact]):
         yield Said(fact, RETURNED.name, {"item_id": fact.data["item_id"], "reason": "not_collected"})
     if not fact.type.startswith("item."):
         return
+    if fact.type == RETURNED.name and days_ended([each for each in facts if each < fact]):
+        return  # that it goes back was said when its days ended
     data, alerts = _public(facts, fact), list[Said]()
     link = chain.links.get(fact.id) if chain else None
     faults, thing = list(_faults(facts, fact, chain)), f"item/{data['item_id']}"
@@ -224,7 +255,7 @@ def _public(facts: Sequence[Fact], fact: Fact) -> dict[str, Any]:
     data = shown(ItemFact, fact)
     if fact.type == ATTEMPTED.name:
         data |= {"reason": REASONS[data["reason"]].printed, "detail": data["reason"]}
-    if fact.type == HELD.name and "until" not in data and (due := _return_at([each for each in facts if each <= fact])):
+    if fact.type == HELD.name and "until" not in data and (due := return_at([each for each in facts if each <= fact])):
         data["until"] = due.date().isoformat()
     if fact.type == COLLECTED.name and (waited := _waited(fact)) is not None:
         data["waited_s"] = waited
@@ -234,7 +265,23 @@ def _public(facts: Sequence[Fact], fact: Fact) -> dict[str, Any]:
     return data
 
 
-def _return_at(facts: Sequence[Fact]) -> datetime | None:
+def _back_by(facts: Sequence[Fact]) -> list[SetTimer | DropTimer]:
+    """Remember an item whose days ended by themselves, until somebody takes it from its shelf and sends it back."""
+    if not any(fact.type == "timer.return_due" for fact in facts):
+        return []
+    ended = days_ended(facts)
+    return timer(facts, BACK_BY, ended.occurred_at + SENT_BACK_WITHIN if ended else None)
+
+
+def days_ended(facts: Sequence[Fact]) -> Fact | None:
+    """Return the fact with which an item's days ended by themselves, if nothing happened to it since; else None."""
+    last = next((fact for fact in reversed(facts) if fact.type.startswith(("item.", "timer.return_due"))), None)
+    if last is None or last.type != "timer.return_due":
+        return None
+    return last if return_at([fact for fact in facts if fact < last]) else None
+
+
+def return_at(facts: Sequence[Fact]) -> datetime | None:
     """Return when the item goes back if nothing happens; None unless it waits at an office or a pick-up point."""
     presented, waits = None, False
     for fact in facts:
@@ -265,6 +312,15 @@ def _warnings(facts: Sequence[Fact], new: Fact, chain: Chain | None) -> Iterator
             yield "already_delivered"
         if any(_faults(facts, new, chain)):
             yield "not_to_addressee"
+
+
+def _left_codes(new: Fact, *, stands: bool) -> list[Write]:
+    """Keep the code on the paper that was left, so that whoever holds it finds the item."""
+    if new.type != ATTEMPTED.name or new.data["next"] not in WAITS:
+        return []
+    return notice_codes.writes(
+        new.data.get("notice_code"), f"item/{new.data['item_id']}", new.occurred_at, stands=stands
+    )
 
 
 def _missing(facts: Sequence[Fact], new: Fact, chain: Chain | None) -> list[str]:

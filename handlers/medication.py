@@ -18,6 +18,7 @@ from handlers.custody import Chain, Handover
 from handlers.fields import HEALTH, OPERATIONAL, PERSONAL, PUBLIC, Id, Located, Payload, PublicData, Text
 from handlers.ladder import Ladder, Step
 from handlers.notice import notice
+from handlers.order_forms import PouchOrder
 from handlers.proof import ProofScore, weigh
 from handlers.story import (
     CARRIER,
@@ -181,6 +182,7 @@ class Medication(Handler):
     takes_tasks = True
     issues_ids = True
     discreet = True
+    order = PouchOrder
     events = (RELEASED, PICKED_UP, DELIVERED, RETURNED, RECEIVED_BACK, AT_RISK, PASSED_ON, PRESCRIPTION, STRANDED)
     publishes = (
         *public(PouchFact, RELEASED, PICKED_UP, RETURNED, RECEIVED_BACK, PASSED_ON, PRESCRIPTION),

@@ -1,4 +1,4 @@
-"""Notices: what a person is told by mail, by text message or by letter, queued in the commit of the decision.
+"""Notices: what a person is told by mail, by text message, by a call or by letter, queued in the commit of the decision.
 
 A service says whom to tell and from which template; a job of `fieldsvc/notices/` sends it. The way of reaching the person and
 the words that go into the template are sealed with the key of the subject's person, and forgotten once it is sent.
@@ -10,7 +10,7 @@ from typing import Any
 
 from handlers.story import Fact, Sealed, Write
 
-WAYS = ("email", "mobile", "postal")
+WAYS = ("email", "mobile", "voice", "postal")
 
 
 def notice(
@@ -26,7 +26,7 @@ def notice(
     """Tell one person something, once for each fact, template and key, at `due_at` or at once.
 
     `to` holds the ways of reaching this one person, of which the first of these is taken: `email` (an address), `mobile`
-    (a number as +33612345678), `postal` (`{delivery_point_id, addressee?, address?}`: a letter that a carrier brings).
+    (a number as +33612345678), `voice` (a number that is called, and the words are read aloud), `postal` (`{delivery_point_id, addressee?, address?}`: a letter that a carrier brings).
     With none of them the notice is kept and counted as not sent. `template` is a name of `fieldsvc/notices/templates/`,
     `params` are its words; `lang` is `fr` or `en`.
     """

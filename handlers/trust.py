@@ -12,6 +12,7 @@ from pydantic import StringConstraints
 
 from handlers.base import Handler
 from handlers.fields import OPERATIONAL, PERSONAL, PUBLIC, Id, Payload, PublicData, Text, format_time
+from handlers.notice import notice
 from handlers.story import (
     Decision,
     Event,
@@ -32,11 +33,25 @@ ANSWER_IN = timedelta(days=7)
 PLAINTIFFS = frozenset({"subscriber", "customer", "member", "adviser", "supervisor", "operator"})
 JUDGES = frozenset({"supervisor", "adviser", "operator"})
 KIND = "dispute"
+OUTCOMES = {
+    "upheld": titled("vous aviez raison", "you were right"),
+    "rejected": titled("la remise est confirmée", "the delivery is confirmed"),
+    "settled": titled("une solution a été trouvée", "a solution was found"),
+    "withdrawn": titled("la contestation est retirée", "the dispute was withdrawn"),
+}
 EventName = Annotated[str, StringConstraints(pattern=r"^evt_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(_[0-9]{1,4})?$")]
 
 
 class Case(Payload):
     case_id: Annotated[Id | None, PUBLIC] = None  # of a new case the event's own id
+
+
+class Contact(Payload):
+    """How who disputes is told; the first that is there."""
+
+    email: Annotated[Text | None, PERSONAL] = None
+    mobile: Annotated[Text | None, PERSONAL] = None
+    lang: Annotated[Literal["fr", "en"], PERSONAL] = "fr"
 
 
 class Opened(Case):
@@ -45,6 +60,7 @@ class Opened(Case):
     about: Annotated[Text | None, PUBLIC] = None  # its subject, filled by the server, as are the two below
     about_site: Annotated[Id | None, OPERATIONAL] = None
     about_account: Annotated[Id | None, OPERATIONAL] = None
+    contact: Contact | None = None
 
 
 class Closed(Case):
@@ -152,7 +168,7 @@ class Trust(Handler):
             [_said(fact, opened, due_at) for fact in held],
             {"state": "closed" if closed else "open"},
             timers=timer(facts, "answer_due", None if closed else due_at),
-            writes=[Write("case_file.save", _row(opened, closed, due_at))],
+            writes=[Write("case_file.save", _row(opened, closed, due_at)), *_notices(opened, closed, new, due_at)],
             warnings=["already_closed"] if new.type == CLOSED.name and new != closed else [],
         )
 
@@ -169,6 +185,20 @@ def _said(fact: Fact, opened: Fact, due_at: datetime) -> Said:
     if fact.type == OPENED.name:
         return Said(fact, OPENED.name, data | {name: fact.data[name] for name in ("event_id", "about", "text")})
     return Said(fact, OVERDUE.name, data)
+
+
+def _notices(opened: Fact, closed: Fact | None, new: Fact, due_at: datetime) -> list[Write]:
+    """Tell who disputes that there is a case, and what came of it; once each."""
+    contact = opened.data.get("contact")
+    if not contact or new not in (opened, closed):
+        return []
+    lang = contact.get("lang", "fr")
+    words = {"case_id": opened.data["case_id"], "about": opened.data["about"].partition("/")[2]}
+    if new == opened:
+        words |= {"due": due_at.date().isoformat()}
+        return [notice(new, "dispute_opened", contact, words, lang=lang)]
+    words |= {"outcome": OUTCOMES[new.data["outcome"]][lang], "reason": new.data["reason"]}
+    return [notice(new, "dispute_closed", contact, words, lang=lang)]
 
 
 def _row(opened: Fact, closed: Fact | None, due_at: datetime) -> tuple[Any, ...]:

@@ -1,13 +1,13 @@
 """Accounts, their keys, sign-in links and sessions: made and taken back."""
 
 import re
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from fieldsvc.access import audit, tokens
+from fieldsvc.access import audit, customers, tokens
 from fieldsvc.access.audit import COMMAND_LINE, Entry
 from fieldsvc.errors import UserMistake
+from fieldsvc.journal.sealed import Vault
 from fieldsvc.logs import get_logger
 from fieldsvc.store import account as accounts
 from fieldsvc.store import session as sessions
@@ -16,21 +16,31 @@ from fieldsvc.store.account import AccountRow
 from fieldsvc.store.database import Database
 from handlers import sandbox
 
-ROLES = ("supervisor", "adviser", "counter", "address_quality", "operator", "auditor", "partner", "member")
+STAFF = ("supervisor", "adviser", "counter", "address_quality", "operator", "auditor", "partner", "member")
+ROLES = (*STAFF, "customer")
 LINK_LIVES = timedelta(minutes=15)
 SESSION_LIVES = timedelta(hours=12)
 _NEEDS_SITE = frozenset({"supervisor", "counter"})
 _NEEDS_ACCOUNT = frozenset({"partner", "member"})
+By = tuple[str, str]  # who does something to somebody's rights: an account and its role
+BY_COMMAND: By = (COMMAND_LINE, "operator")
 _SCOPE = re.compile(r"operator|health|order:[a-z][a-z0-9_]*")
 _EMAIL = re.compile(r"[^@\s\x00]+@[^@\s\x00]+")
 
 
 async def create_subscriber(
-    database: Database, name: str, *, scopes: Sequence[str] = (), is_sandbox: bool = False
+    database: Database,
+    name: str,
+    *,
+    scopes: Sequence[str] = (),
+    is_sandbox: bool = False,
+    parent: str | None = None,
+    by: By = BY_COMMAND,
 ) -> dict[str, str]:
     """Make an organisation's account; return `{account_id, api_key}`, the key shown this once.
 
-    What a sandbox orders plays out by itself (handlers/sandbox.py). Scopes: operator, health, order:<service>. UserMistake for another one.
+    What a sandbox orders plays out by itself (handlers/sandbox.py); `parent` is the account whose sandbox it is, `by` who makes it.
+    Scopes: operator, health, order:<service>. UserMistake for another one.
     """
     for scope in scopes:
         if not _SCOPE.fullmatch(scope):
@@ -39,12 +49,12 @@ async def create_subscriber(
         raise UserMistake("An account needs a name.")
     if is_sandbox and "operator" in scopes:
         raise UserMistake("A sandbox sees its own orders only: it has no scope operator.")
-    account_id, api_key = _new_id(), tokens.new_api_key()
+    account_id, api_key = tokens.new_account_id(), tokens.new_api_key()
     new = AccountRow(
-        account_id, "subscriber", name.strip(), None, sandbox.SITE if is_sandbox else None, None, frozenset(scopes)
+        account_id, "subscriber", name.strip(), None, sandbox.SITE if is_sandbox else None, parent, frozenset(scopes)
     )
     await accounts.create(database, new, api_key_sha256=tokens.digest(api_key))
-    await _done(database, "account.created", account_id)
+    await _done(database, "account.created", account_id, by=by)
     get_logger().info("account.created", account=account_id, type="subscriber")
     return {"account_id": account_id, "api_key": api_key}
 
@@ -58,22 +68,36 @@ async def create_person(
     site: str | None = None,
     parent: str | None = None,
     reusable: bool = False,
+    vault: Vault | None = None,
 ) -> dict[str, str]:
     """Make a person's account, or find it; return `{account_id, sign_in_url}`.
 
+    A customer's address is kept sealed, which needs the `vault`; without it theirs is a new account that has none.
     UserMistake: unknown role or site, a supervisor without a site, a partner or member without an account.
     """
-    await _check_person(database, role, email=email, site=site, parent=parent)
-    found = await accounts.find_person(database, role, email, site=site, parent=parent)
-    account_id = found.id if found else _new_id()
-    if found is None:
-        await accounts.create(database, AccountRow(account_id, role, email, email, site, parent, frozenset()))
-        await _done(database, "account.created", account_id, site=site)
-        get_logger().info("account.created", account=account_id, type=role)
+    if role == customers.ROLE and vault is not None and _EMAIL.fullmatch(email):
+        account_id = await customers.Customers(database, vault).of_email(email)
+    else:
+        account_id = await find_or_create_person(database, role, email=email, site=site, parent=parent)
     return {
         "account_id": account_id,
         "sign_in_url": await sign_in_link(database, base_url, account_id, reusable=reusable),
     }
+
+
+async def find_or_create_person(
+    database: Database, role: str, *, email: str, site: str | None = None, parent: str | None = None
+) -> str:
+    """Return a person's account, made if there is none. UserMistake as `create_person`."""
+    await _check_person(database, role, email=email, site=site, parent=parent)
+    found = await accounts.find_person(database, role, email, site=site, parent=parent)
+    if found is not None:
+        return found.id
+    account_id, kept = tokens.new_account_id(), None if role == customers.ROLE else email
+    await accounts.create(database, AccountRow(account_id, role, kept or "", kept, site, parent, frozenset()))
+    await _done(database, "account.created", account_id, site=site)
+    get_logger().info("account.created", account=account_id, type=role)
+    return account_id
 
 
 async def sign_in_link(database: Database, base_url: str, account_id: str, *, reusable: bool = False) -> str:
@@ -136,9 +160,11 @@ async def revoke_account(database: Database, account_id: str) -> list[str]:
     return revoked
 
 
-async def _done(database: Database, action: str, account_id: str, *, site: str | None = None) -> None:
-    """Note what the operator did to somebody's rights, which is possible at the command line alone."""
-    await audit.note(database, Entry(COMMAND_LINE, "operator", action, f"account/{account_id}", site=site))
+async def _done(
+    database: Database, action: str, account_id: str, *, site: str | None = None, by: By = BY_COMMAND
+) -> None:
+    """Note what somebody did to somebody's rights: the operator at the command line, but for a sandbox of one's own."""
+    await audit.note(database, Entry(*by, action, f"account/{account_id}", site=site))
 
 
 async def _check_person(database: Database, role: str, *, email: str, site: str | None, parent: str | None) -> None:
@@ -156,7 +182,3 @@ async def _check_person(database: Database, role: str, *, email: str, site: str 
         owner = await accounts.by_id(database, parent)
         if owner is None or owner.revoked_at is not None:
             raise UserMistake(f"There is no account {parent}.")
-
-
-def _new_id() -> str:
-    return f"acc_{secrets.token_hex(8)}"

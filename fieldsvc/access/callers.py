@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from fieldsvc.access import tokens
 from fieldsvc.errors import Revoked, Unauthorized
+from fieldsvc.journal.sealed import Opener
 from fieldsvc.settings import Settings
 from fieldsvc.store import account as accounts
 from fieldsvc.store import device as devices
@@ -15,6 +17,7 @@ from fieldsvc.store.account import AccountRow
 from fieldsvc.store.database import Database
 from fieldsvc.store.device import Device
 from fieldsvc.store.recent import Recent
+from fieldsvc.store.session import Signed
 
 CACHE_S = 4.0
 _KNOWN, _UNKNOWN = 20_000, 5_000
@@ -36,7 +39,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person with a session. `account`: the account they belong to (partner, member); `csrf`: their session's token."""
+    """A person with a session. `account`: the account they belong to (partner, member); `csrf`: their session's token.
+
+    `acr` and `proved_at`: how strongly and when they proved to a provider who they are; None for who signed in by a link.
+    """
 
     account_id: str
     role: str
@@ -46,18 +52,29 @@ class Person:
     account: str | None
     scopes: frozenset[str]
     csrf: str
+    acr: str | None = None
+    proved_at: datetime | None = None
 
 
 class Access:
     """Look callers up by the hash of what they present. Look-ups are remembered for 4 s, failed ones too."""
 
-    def __init__(self, database: Database, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        opener: Opener | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Without an `opener` customers have no address: theirs is sealed."""
         self.database = database
         self.settings = settings
+        self._opener = opener
         self._clock = clock
         self._devices: Recent[bytes, Device] = Recent(size=_KNOWN, ttl_s=CACHE_S, clock=clock)
         self._accounts: Recent[bytes, AccountRow] = Recent(size=_KNOWN, ttl_s=CACHE_S, clock=clock)
-        self._sessions: Recent[bytes, AccountRow] = Recent(size=_KNOWN, ttl_s=CACHE_S, clock=clock)
+        self._sessions: Recent[bytes, Signed] = Recent(size=_KNOWN, ttl_s=CACHE_S, clock=clock)
         self._unknown: Recent[tuple[str, bytes], bool] = Recent(size=_UNKNOWN, ttl_s=CACHE_S, clock=clock)
 
     async def device(self, token: str) -> Device:
@@ -79,7 +96,8 @@ class Access:
 
     async def person(self, session: str) -> Person:
         """Find the person of a session cookie. Unauthorized if it ended, was revoked, or never was."""
-        found = await self._find(session, "session", self._sessions, sessions.find)
+        signed = await self._find(session, "session", self._sessions, self._signed)
+        found = signed.account
         return Person(
             found.id,
             found.kind,
@@ -89,12 +107,23 @@ class Access:
             found.parent,
             found.scopes,
             tokens.csrf_of(session),
+            signed.acr,
+            signed.proved_at,
         )
 
     def forget(self) -> None:
         """Forget every look-up, so that a change in this process acts at once."""
         for memory in (self._devices, self._accounts, self._sessions, self._unknown):
             memory.clear()
+
+    async def _signed(self, database: Database, session_sha256: bytes) -> Signed | None:
+        """Find who is signed in; a customer's address is opened, if it was not erased."""
+        found = await sessions.find(database, session_sha256)
+        if found is None or found.sealed is None or self._opener is None:
+            return found
+        (known,) = await self._opener.open_blobs([found.sealed])
+        email = known["email"] if known is not None else None
+        return replace(found, account=replace(found.account, email=email), sealed=None)
 
     async def _find(
         self,

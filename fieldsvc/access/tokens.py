@@ -21,6 +21,11 @@ def new_api_key() -> str:
     return API_KEY_PREFIX + new_token()
 
 
+def new_account_id() -> str:
+    """Make the id of an account."""
+    return f"acc_{secrets.token_hex(8)}"
+
+
 def new_passphrase() -> str:
     """Make a passphrase of 32 characters (24 random bytes), the longest that OwnTracks takes."""
     return secrets.token_urlsafe(24)

@@ -12,6 +12,7 @@ from typing import Self
 import aiohttp
 
 from fieldsvc.certifying.day import Forgery, Phase, Step, Wish
+from fieldsvc.publishing.addresses import SocketFactory
 from fieldsvc.publishing.signing import sign
 
 ONE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -83,14 +84,19 @@ class Courier:
         pace: Pace,
         done: Callable[[], None],
         headers: Mapping[str, str] | None = None,
+        sockets: SocketFactory | None = None,
     ) -> None:
-        """`keys` are by the names of day.py; `headers` go with every request; `done` is called once a step."""
+        """`keys` are by the names of day.py; `headers` go with every request; `done` is called once a step.
+
+        `sockets` open every connection, and may refuse an address.
+        """
         self.records: list[Record] = []
         self._url = url
         self._keys = keys
         self._pace = pace
         self._done = done
         self._more = dict(headers or {})
+        self._sockets = sockets
         self._failures = 0
 
     async def __aenter__(self) -> Self:
@@ -102,7 +108,7 @@ class Courier:
         await self._fresh.close()
 
     def _session(self, *, is_fresh: bool) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, force_close=is_fresh)
+        connector = aiohttp.TCPConnector(limit=0, force_close=is_fresh, socket_factory=self._sockets)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -20,8 +20,8 @@ class Lies(StrEnum):
 
 
 SEALED = frozenset(
-    "access_case.sealed address_report.sealed case_file.sealed contact.sealed hazard.sealed idea.sealed instruction.sealed "
-    "kept_proof.sealed media_want.sealed_key notebook.sealed notice.sealed request.sealed sealed.nonce sealed.ciphertext "
+    "access_case.sealed address_report.sealed case_file.sealed contact.sealed customer.sealed session.sealed hazard.sealed idea.sealed instruction.sealed "
+    "kept_proof.sealed media_want.sealed_key household.sealed notebook.sealed notice.sealed request.sealed sealed.nonce sealed.ciphertext "
     "state.nonce state.body task.sealed".split()
 )
 WRAPPED = frozenset(
@@ -29,16 +29,19 @@ WRAPPED = frozenset(
     "report_month.key".split()
 )
 DIGESTS = frozenset(
-    "account.api_key_sha256 audit.carrier_ref audit.chain audit_end.chain audit_head.chain audit_head.signature contact.digest "
+    "account.api_key_sha256 api_key.key_sha256 unwanted_mail.digest audit.carrier_ref audit.chain audit_end.chain audit_head.chain audit_head.signature contact.digest "
+    "customer.email_hmac customer.identity_hmac sign_in_code.ticket_sha256 sign_in_code.email_hmac sign_in_code.code_hmac "
+    "sign_in_answer.state_sha256 "
     "device.token_sha256 device.receipt_hash enrolment.secret_sha256 erasure.digest event.sealed_sha256 event.chain "
-    "event_id.content_hmac idempotency.digest media.sha256 media.kept_sha256 media_want.sha256 quarantine.digest "
+    "event_id.content_hmac idempotency.digest media.sha256 media.kept_sha256 media_want.sha256 notice_code.code_hmac quarantine.digest "
     "receipt.previous receipt.signature report_waiting.mark request.target_hmac round.digest session.token_sha256 "
-    "sheet_shown.digests sign_in.token_sha256 store.erasures_mac store.signing_public".split()
+    "sheet_shown.digests sign_in.token_sha256 store.erasures_mac store.signing_public visit_relative.digest".split()
 )
 _CARRIER = "a carrier's name as the operator writes it: rounds are planned with it; shown at the own site alone"
 _REFERENCE = "the orderer's own reference of a person, opaque to everyone else; it names the key"
 _PLACE = "a place that somebody reported, or where a carrier was on duty"
 CLEAR_PERSONAL: Mapping[str, str] = {
+    "api_key.name": "what an account calls its key, for its own people alone",
     "absence.carrier": _CARRIER,
     "absence.kind": "sick, leave, training or other: who covers the round has to know until when, 35 days",
     "account.email": "who signs in is found by it",
@@ -72,14 +75,17 @@ _CLEAR = {
     "address_report": "delivery_point_id state change confidence round_id score decided_by",
     "alarm": "id kind run site stop_id acknowledged_by told assigned_to",
     "alert": "id type level service subject run site told acknowledged_by assigned_to",
+    "api_key": "id account scopes created_by",
     "attempt": "endpoint event_id event_ids subject replay error",
     "audit": "actor role action subject reason site",
     "carrier_of_site": "site qualifications",
     "case_file": "id kind subject site account state",
+    "certificate": "id account url started_by result body",
     "commune": "citycode city postcodes",
     "contact": "delivery_point",
     "cover_proposal": "id site body marks",
     "cursor": "endpoint",
+    "customer": "account",
     "dead_letter": "endpoint event_id subject reason",
     "delivery_point": "id address lat lon round_id class",
     "delivery_point_memory": "delivery_point_id door box",
@@ -91,6 +97,7 @@ _CLEAR = {
     "event": "kind type subject account site run public",
     "event_id": "site",
     "hazard": "id kind state site radius_m",
+    "household": "id delivery_point_id account letter_id state",
     "idea": "id site status",
     "idempotency": "account key answer",
     "instruction": "run stop_id",
@@ -105,6 +112,7 @@ _CLEAR = {
     "moved_point": "delivery_point_id mark place address lat lon round_id stops door box",
     "notebook": "delivery_point_id kind",
     "notice": "key template way lang state reason",
+    "notice_code": "subject",
     "parked": "endpoint subject reason",
     "pilot": "service sites",
     "progress": "run distance_along_m status",
@@ -116,14 +124,14 @@ _CLEAR = {
     "report_cell": "service site account kpi",
     "report_subject": "subject facts counted",
     "report_waiting": "service site account kpi subject",
-    "request": "id subject kind state step reason instead other asked_by identity risk_reasons steps sheet_run left_round",
+    "request": "id subject kind state step reason instead other asked_by identity risk_reasons steps sheet_run left_round customer",
     "roster": "round_id qualifications",
     "round": "id site mode name line source area",
     "run": "id round_id site state said risk",
     "run_state": "run matcher distance_along_m status",
     "run_thing": "run thing place",
     "sealed": "purpose",
-    "session": "account",
+    "session": "account acr",
     "sheet_shown": "run",
     "sign_in": "account",
     "silence_learned": "run",
@@ -139,6 +147,8 @@ _CLEAR = {
     "timer": "handler kind subject key payload",
     "told": "endpoint",
     "track": "run",
+    "unwanted_mail": "kind",
+    "visit_relative": "visit",
     "window_threat": "task",
 }
 TYPES = ("text", "text[]", "bytea", "bytea[]", "jsonb", "double precision", "double precision[]", "point", "box")

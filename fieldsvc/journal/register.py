@@ -45,7 +45,10 @@ STANDING = (
         (
             InUse("device", ("carrier", "site", "hash of a token"), "as long as the carrier has a phone", "enrolled_at"),
             InUse("account", ("name", "e-mail, also for news of their endpoints", "site", "role"), "as long as they may sign in", "created_at"),
-            InUse("session", ("hash of a token",), "a day after its end", "expires_at"),
+            InUse("api_key", ("name", "hash of a key", "day of its last use"), "30 days after it was revoked", "created_at"),
+            InUse("session", ("hash of a token", "how strongly and when they proved who they are"), "a day after its end", "expires_at"),
+            InUse("sign_in_code", ("digests of an address and of a code",), "a day after it was made", "made_at"),
+            InUse("sign_in_answer", ("hash of a state",), "an hour", "expires_at"),
             InUse("sign_in", ("hash of a link",), "a day after its end", "expires_at"),
             InUse("carrier_of_site", ("carrier", "qualifications"), "as long as the carrier works at the site"),
             InUse("enrolment", ("carrier", "hash of a code"), "a day after its end", "expires_at"),
@@ -70,6 +73,12 @@ STANDING = (
             InUse("erasure", ("when somebody was erased; a digest, no name",), "as long as the store", "at"),
             InUse("legal_hold", ("reference of a file",), "as long as the store", "since"),
         ),
+    ),
+    Standing(
+        "what people do not want",
+        "consent: mails of a kind are sent until somebody says no; the no is kept so that it holds",
+        ("nobody outside",),
+        (InUse("unwanted_mail", ("a keyed digest of an address", "kind of mail"), "until they want it again", "at"),),
     ),
     Standing(
         "figures",
@@ -111,7 +120,7 @@ PLACES = frozenset(
 )
 """Tables about addresses, rounds and things: whoever lives or works there is not named in them."""
 MACHINERY = frozenset(
-    "cursor dead_letter desk dispatcher endpoint endpoint_secret event_id idempotency lane lane_backlog migration parked pilot "
+    "certificate cursor dead_letter desk dispatcher endpoint endpoint_secret event_id idempotency lane lane_backlog migration parked pilot "
     "replay replay_cursor replay_event report_cursor sealed shard store stream_lane timer told".split()
 )
 """Tables with which the service works: ids, positions, sums, and parts that are sealed under other purposes."""

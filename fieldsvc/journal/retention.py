@@ -112,7 +112,9 @@ _ORDERS = Purpose(
         Kept("case_file", ("what was said and answered",), "closed_at", months=13),
         Kept("access_case", ("note",), "decided_at", months=13),
         Kept("notebook", ("notes of a delivery point with door codes, as long as no newer one replaces them",), _REPLACED, months=13),
+        Kept("household", ("names, door code and standing instructions of a household, since it last confirmed them",), "touched_at", months=13),
         Kept("idea", ("text", "answer"), "decided_at", months=13),
+        Kept("notice_code", ("digests of the codes of paper notices",), "left_at", days=60),
         Kept("quarantine", ("what could not be taken, as it was sent, once it is settled",), "settled_at", days=30),
     ),
 )  # fmt: skip
@@ -124,6 +126,7 @@ _HEALTH = Purpose(
         Kept("sealed_health", ("answers, needs, notes of visits; who received a pouch",), "month", days=90),
         Kept("state", ("the story of each visit and pouch",), f"case when state.handler in {_OF_HEALTH} then {_TOUCHED} end", days=90),
         Kept("task", ("address", "addressee", "contacts", "form", "notes"), f"case when task.service in {_OF_HEALTH} then task.day end", days=90),
+        Kept("visit_relative", ("who may follow which visit, by a digest",), "day", days=90),
         Kept("media_want", ("which picture belongs to which visit",), "case when purpose <> 'personal' then wanted_at end", days=90),
     ),
 )  # fmt: skip
@@ -171,6 +174,12 @@ _CHANGES = Purpose(
         Kept("contact", ("ways to reach people of an address, once proved",), "replaced_at", days=401, how=How.OWN_JOB),
     ),
 )
+_CUSTOMERS = Purpose(
+    "accounts of customers",
+    "contract: who asks for something again is known again; forgotten at their word, or two years after they came last",
+    ("nobody outside",),
+    (Kept("customer", ("e-mail", "digests of it and of the provider's name for them"), "seen_on", months=25),),
+)
 _PLANNING = Purpose(
     "planning of work",
     "contract of employment: who walks which round on which day, and who stands in",
@@ -204,6 +213,7 @@ def purposes() -> tuple[Purpose, ...]:
         _PLANNING,
         _NOTICES,
         _CHANGES,
+        _CUSTOMERS,
         _DELIVERIES,
     )
 

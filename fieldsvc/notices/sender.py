@@ -1,4 +1,8 @@
-"""The job that sends notices: what is due, by its way, again on a schedule, and never in the quiet hours by text message."""
+"""The job that sends notices: what is due, by its way, again on a schedule, and in the quiet hours nothing that can wait.
+
+Text messages and calls wait for the morning, and mails of a kind that people may decline; alarms and codes do not, nor do mails
+that answer what somebody just asked.
+"""
 
 import asyncio
 import hashlib
@@ -11,6 +15,7 @@ from fieldsvc.errors import FieldsvcError
 from fieldsvc.journal.sealed import Opener
 from fieldsvc.logs import get_logger
 from fieldsvc.metrics import Metrics
+from fieldsvc.notices.choices import Choices
 from fieldsvc.notices.templates import BadTemplate, render, templates
 from fieldsvc.notices.ways import Message, Unsent, Way, letter_to
 from fieldsvc.store import notice as store
@@ -19,7 +24,8 @@ from fieldsvc.store.notice import Notice
 
 log = get_logger()
 SCHEDULE_S = (60, 300, 1_800, 7_200, 21_600, 86_400)  # after each attempt in vain
-QUIET_FROM, QUIET_UNTIL = time(22), time(7)  # local, for text messages
+QUIET = time(22), time(7)  # local: from, until
+RINGS = frozenset({"mobile", "voice"})
 KEPT = timedelta(days=60)
 WAITS_FOR_SETTINGS = timedelta(days=3)
 TAKEN, HELD_S, EVERY_S, UPKEEP_S = 20, 120.0, 1.0, 3_600.0
@@ -37,14 +43,27 @@ class Notices:
     """Sends what is due. Several processes may do so at once."""
 
     def __init__(
-        self, database: Database, opener: Opener, commands: Sender, *, ways: Mapping[str, Way], zone: tzinfo
+        self,
+        database: Database,
+        opener: Opener,
+        commands: Sender,
+        *,
+        ways: Mapping[str, Way],
+        zone: tzinfo,
+        quiet: tuple[time, time] | None = QUIET,
+        choices: Choices | None = None,
     ) -> None:
-        """`ways` are those that the settings name: without one its notices are kept as `not_sent`, and counted."""
+        """`ways` are those that the settings name: without one its notices are kept as `not_sent`, and counted.
+
+        `quiet` are the local hours in which nothing rings; `choices` know which mails people do not want.
+        """
         self._database = database
         self._opener = opener
         self._commands = commands
         self._ways = ways
         self._zone = zone
+        self._quiet = quiet
+        self._choices = choices
         self._counts: dict[str, int] = {}
 
     def watch(self, metrics: Metrics) -> None:
@@ -108,7 +127,7 @@ class Notices:
         log.warning(
             "notice.unsent", type=notice.template, method=notice.way, reason=error.reason, attempt=notice.attempts
         )
-        if error.reason in ("not_configured", "no_contact", "erased"):
+        if error.reason in ("not_configured", "no_contact", "erased", "declined"):
             await store.give_up(self._database, notice.id, state="not_sent", reason=error.reason)
         elif error.for_good or notice.attempts > len(SCHEDULE_S):
             await store.give_up(self._database, notice.id, state="failed", reason=error.reason)
@@ -128,7 +147,7 @@ class Notices:
             words = render(notice.template, notice.lang, content["params"])
         except BadTemplate as error:
             raise Unsent(str(error), for_good=True) from None
-        message = Message(str(notice.id), content["to"], notice.lang, words)
+        message = Message(str(notice.id), content["to"], notice.lang, words, await self._decline(notice, content["to"]))
         if notice.way == "postal":
             await self._give_to_carrier(notice, letter_to(message.to), now)
         await way.send(message)
@@ -148,13 +167,31 @@ class Notices:
         except FieldsvcError as error:
             raise Unsent(f"letter_{error.code}", for_good=400 <= error.status < 500 and error.status != 429) from None
 
+    async def _decline(self, notice: Notice, to: Any) -> str | None:
+        """Return where mails of this kind are declined, if they can be; Unsent where they were."""
+        kind = _kind(notice)
+        if self._choices is None or notice.way != "email" or not kind or not isinstance(to, str):
+            return None
+        if await self._choices.declined(to, kind):
+            raise Unsent("declined", for_good=True)
+        return self._choices.link(to, kind)
+
     def _quiet_until(self, notice: Notice, now: datetime) -> datetime | None:
-        """Return when a text message may go; None if it may go now, or is urgent."""
+        """Return when a notice may go; None if it may go now, or is urgent."""
         known = templates().get(notice.template)
+        waits = notice.way in RINGS or (notice.way == "email" and bool(_kind(notice)))
+        if self._quiet is None or not waits or (known is not None and known.urgent):
+            return None
+        start, end = self._quiet
         local = now.astimezone(self._zone)
-        if notice.way != "mobile" or (known is not None and known.urgent):
+        at = local.time()
+        is_quiet = start <= at < end if start < end else at >= start or at < end
+        if not is_quiet:
             return None
-        if QUIET_UNTIL <= local.time() < QUIET_FROM:
-            return None
-        day = local.date() + timedelta(days=local.time() >= QUIET_FROM)
-        return datetime.combine(day, QUIET_UNTIL, self._zone).astimezone(UTC)
+        day = local.date() + timedelta(days=at >= end)
+        return datetime.combine(day, end, self._zone).astimezone(UTC)
+
+
+def _kind(notice: Notice) -> str:
+    known = templates().get(notice.template)
+    return known.kind if known is not None else ""

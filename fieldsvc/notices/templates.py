@@ -26,10 +26,11 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One template. `urgent`: also in the quiet hours."""
+    """One template. `urgent`: also in the quiet hours; `kind`: what of `choices.KINDS` people may decline, "" for nothing."""
 
     words: Mapping[str, Words]
     urgent: bool = False
+    kind: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +44,9 @@ def templates() -> Mapping[str, Template]:
             if name in found or not all(lang in entry for lang in LANGS):
                 raise ValueError(f"{file.name}: {name} is there twice or lacks a language")
             words = {lang: _words(entry[lang]) for lang in LANGS}
-            found[name] = Template(MappingProxyType(words), urgent=entry.get("urgent", False))
+            found[name] = Template(
+                MappingProxyType(words), urgent=entry.get("urgent", False), kind=entry.get("kind", "")
+            )
     return MappingProxyType(found)
 
 

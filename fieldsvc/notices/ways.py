@@ -1,4 +1,4 @@
-"""The ways to a person: mail over SMTP, and a gateway that takes text messages and letters to print as signed JSON."""
+"""The ways to a person: mail over SMTP, and a gateway that takes text messages, calls and letters to print as signed JSON."""
 
 import base64
 import hashlib
@@ -16,6 +16,7 @@ import orjson
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from fieldsvc.errors import UserMistake
+from fieldsvc.notices.looks import html_of, spoken, text_of
 from fieldsvc.notices.templates import Words
 from fieldsvc.settings import Settings
 
@@ -35,12 +36,13 @@ class Unsent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, ready to go. `id` is the same at every attempt."""
+    """One message, ready to go. `id` is the same at every attempt; `decline` is where its reader stops mails of its kind."""
 
     id: str
     to: Any
     lang: str
     words: Words
+    decline: str | None = None
 
 
 class Way(Protocol):
@@ -88,7 +90,11 @@ class Mail:
             raise Unsent("bad_address", for_good=True) from None
         mail["Message-ID"] = f"<{message.id}@{self.sender.rpartition('@')[2].strip('> ') or 'localhost'}>"
         mail["Content-Language"], mail["Auto-Submitted"] = message.lang, "auto-generated"
-        mail.set_content(message.words.text)
+        if message.decline is not None:  # RFC 8058: one click of the reader's own mail program, without a page
+            mail["List-Unsubscribe"] = f"<{message.decline}>"
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        mail.set_content(text_of(message))
+        mail.add_alternative(html_of(message), subtype="html")
         return mail
 
 
@@ -102,7 +108,9 @@ class Gateway:
 
     async def send(self, message: Message) -> None:
         """Post one message; any 2xx means that the gateway has it, and it knows an id that it has had before."""
-        text = message.words.short if self.way == "mobile" else message.words.text
+        text = message.words.text if self.way == "postal" else message.words.short
+        if self.way == "voice":
+            text = spoken(text, lang=message.lang)
         body = orjson.dumps(
             {
                 "id": message.id,
@@ -151,7 +159,7 @@ def ways_of(settings: Settings) -> dict[str, Way]:
             raise UserMistake(
                 "FIELDSVC_NOTICE_GATEWAY_URL is https, and needs FIELDSVC_NOTICE_GATEWAY_SECRET (whsec_…)."
             )
-        found |= {way: Gateway(way, url, _checked(secret.get_secret_value())) for way in ("mobile", "postal")}
+        found |= {way: Gateway(way, url, _checked(secret.get_secret_value())) for way in ("mobile", "voice", "postal")}
     return found
 
 

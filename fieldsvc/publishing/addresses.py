@@ -43,6 +43,14 @@ class AddressRefused(OSError):
     """Webhooks may not go to this address."""
 
 
+class UrlRefused(BadRequest):
+    """Webhooks may not go to this URL; `why` is too_long, unreadable, credentials, https, port or private."""
+
+    def __init__(self, why: str, says: str) -> None:
+        super().__init__(says)
+        self.why = why
+
+
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Tell whether an address lies in the public Internet; mapped and NAT64 forms count as what they carry."""
     if isinstance(address, IPv6Address):
@@ -75,22 +83,22 @@ def guarded_sockets(*, allow_loopback: bool) -> SocketFactory:
 
 @lru_cache(maxsize=4096)
 def checked_url(text: str, *, allow_loopback: bool) -> URL:
-    """Return the URL of an endpoint; BadRequest if webhooks may not go there."""
+    """Return the URL of an endpoint; UrlRefused if webhooks may not go there."""
     if len(text) > _LONGEST_URL or any(ord(letter) <= 32 or letter in "\\\x7f" for letter in text):
-        raise BadRequest("The URL is too long or holds a space or control character.")
+        raise UrlRefused("too_long", "The URL is too long or holds a space or control character.")
     try:
         url = URL(text)
         host, port = url.host, url.port
     except (ValueError, IndexError) as error:  # both are ways of saying that it cannot be parsed
-        raise BadRequest("This is no URL.") from error
+        raise UrlRefused("unreadable", "This is no URL.") from error
     if not host or url.scheme not in ("https", "http"):
-        raise BadRequest("An endpoint is an https URL.")
+        raise UrlRefused("https", "An endpoint is an https URL.")
     if url.user is not None or url.password is not None or "@" in url.raw_authority or url.fragment:
-        raise BadRequest("The URL may hold no credentials and no fragment.")
+        raise UrlRefused("credentials", "The URL may hold no credentials and no fragment.")
     if allow_loopback and _names_loopback(host):
         return url
     if url.scheme != "https" or port not in PORTS:
-        raise BadRequest("An endpoint is an https URL on port 443 or 8443.")
+        raise UrlRefused("port", "An endpoint is an https URL on port 443 or 8443.")
     _check_host(host)
     return url
 
@@ -100,9 +108,9 @@ def _check_host(host: str) -> None:
     literal = _literal(name)
     if literal is not None:
         if not is_public(literal):
-            raise BadRequest("The address of the endpoint is not public.")
+            raise UrlRefused("private", "The address of the endpoint is not public.")
     elif "." not in name or name.endswith(_LOCAL_SUFFIXES) or name.rpartition(".")[2].isdigit():
-        raise BadRequest("The host of the endpoint is not a public name.")
+        raise UrlRefused("private", "The host of the endpoint is not a public name.")
 
 
 def _names_loopback(host: str) -> bool:

@@ -23,7 +23,7 @@ from fieldsvc.publishing.trial import trial
 from fieldsvc.publishing.webhooks import Sender
 from fieldsvc.settings import Settings
 from fieldsvc.store import attempts, endpoints
-from fieldsvc.store.attempts import Attempt, Logged, Search
+from fieldsvc.store.attempts import Attempt, Logged, Search, Share
 from fieldsvc.store.database import Database, Seen
 from fieldsvc.store.endpoints import Endpoint, GivenUp, Health, ParkedSubject
 from fieldsvc.store.viewer import SUBSCRIBER, Viewer
@@ -202,6 +202,10 @@ class Endpoints:
         """List attempts, newest first."""
         endpoint = await self.read(account, endpoint_id)
         return await attempts.page(self._seen(account), endpoint.id, search, limit=limit)
+
+    async def share(self, endpoint: Endpoint, since: datetime) -> Share:
+        """Count what was taken of the newest requests since a moment."""
+        return await attempts.share(self._seen(endpoint.account), endpoint.id, since)
 
     def _with(self, endpoint: Endpoint, asked: Mapping[str, Any]) -> Endpoint:
         """Return an endpoint with what was asked for."""

@@ -176,27 +176,29 @@ class Counter:
         for each in changes:
             carrier = carriers.get(each.source)
             own = mark(keys[each.cell.month] or b"", each.cell, carrier) if carrier else None
-            rows.append((*_key(each.cell), each.subject, own, each.numerator, each.denominator))
+            rows.append((*cell_key(each.cell), each.subject, own, each.numerator, each.denominator))
         await counting.wait(rows)
-        await _take_steps(counting, sorted({change.cell for change in changes}))
+        await take_steps(counting, sorted({change.cell for change in changes}))
 
     async def _keys(self, counting: Counting, months: set[date]) -> dict[date, bytes | None]:
         """Open the keys of months, making those that are missing; None for a month that is closed."""
         known = await counting.months(months)
         for month in sorted(months - known.keys()):
-            await counting.add_month(month, self._vault.seal_secret(os.urandom(KEY_BYTES), context=_context(month)))
+            await counting.add_month(
+                month, self._vault.seal_secret(os.urandom(KEY_BYTES), context=month_context(month))
+            )
         known = await counting.months(months)
         return {
-            name: self._vault.open_secret(month.key, context=_context(name)) if month.key is not None else None
+            name: self._vault.open_secret(month.key, context=month_context(name)) if month.key is not None else None
             for name, month in known.items()
         }
 
 
-async def _take_steps(counting: Counting, cells: Sequence[CellKey]) -> None:
+async def take_steps(counting: Counting, cells: Sequence[CellKey]) -> None:
     """Add to each cell what waits for it if it has company; make the cell in any case, so that it is listed as too small."""
-    waiting = await counting.waiting([_key(cell) for cell in cells])
+    waiting = await counting.waiting([cell_key(cell) for cell in cells])
     steps = {key: step([Waiting(*row) for row in rows]) for key, rows in waiting.items()}
-    keys = [_key(cell) for cell in cells]
+    keys = [cell_key(cell) for cell in cells]
     found = {key: steps.get(key) or Step(0, 0, 0) for key in keys}
     rows = [(*key, each.numerator, each.denominator, each.strength) for key, each in found.items()]
     await counting.add_to_cells(rows, emptied=[key for key in keys if steps.get(key)])
@@ -229,9 +231,11 @@ def _row(told: Told) -> list[Any]:
     return [told.at, told.evt, told.type, told.site, told.account, dict(told.data)]
 
 
-def _key(cell: CellKey) -> tuple[str, date, str, str, str]:
+def cell_key(cell: CellKey) -> tuple[str, date, str, str, str]:
+    """Return the key under which a cell is kept."""
     return cell.account, cell.month, cell.site, cell.service, cell.kpi
 
 
-def _context(month: date) -> str:
+def month_context(month: date) -> str:
+    """Name what the key of a month is sealed for."""
     return f"report|{month.isoformat()}"

@@ -10,7 +10,10 @@ STAFF = frozenset({"adviser", "counter", "supervisor", "operator"})
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who speaks: `customer` with a token or none, a role of staff, or `carrier` by a device. `source` is where from."""
+    """Who speaks: `customer` with a token or none, a role of staff, or `carrier` by a device. `source` is where from.
+
+    `account` of a customer who is signed in, whose `identity` is how sure their sign-in makes us of who they are.
+    """
 
     kind: str
     source: str
@@ -18,6 +21,7 @@ class Asker:
     site: str | None = None
     account: str | None = None
     carrier: str | None = None
+    identity: str = "none"
 
     @property
     def is_staff(self) -> bool:
@@ -32,7 +36,8 @@ class Asker:
     def viewer(self, reference: str | None = None) -> Viewer:
         """For whom requests are read; `reference`: the one that they have shown to be theirs."""
         everywhere = self.is_staff and self.site is None
-        return Viewer(self.kind, site=EVERY_SITE if everywhere else self.site, reference=reference)
+        whose = self.account if self.kind == "customer" else None
+        return Viewer(self.kind, account=whose, site=EVERY_SITE if everywhere else self.site, reference=reference)
 
     def may_see(self, site: str | None) -> bool:
         """Tell whether something of a site is theirs."""

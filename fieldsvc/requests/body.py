@@ -28,6 +28,7 @@ class ContactBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")] | None = None
     mobile: Annotated[str, Field(pattern=r"^\+[0-9]{6,15}$")] | None = None
+    voice: Annotated[str, Field(pattern=r"^\+[0-9]{6,15}$")] | None = None
     lang: Literal["fr", "en"] = "fr"
 
 

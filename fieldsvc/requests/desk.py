@@ -13,16 +13,19 @@ from typing import Any
 from fieldsvc.access import audit
 from fieldsvc.access.audit import Entry
 from fieldsvc.access.tries import Tries
-from fieldsvc.errors import Conflict, Forbidden, NotFound, TooMany
+from fieldsvc.errors import Forbidden, NotFound, TooMany
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Opener, Vault
 from fieldsvc.requests.asker import Asker
 from fieldsvc.requests.body import BadChange, ChangeBody, ConfirmBody, EndBody
+from fieldsvc.requests.choices import Choices
+from fieldsvc.requests.errors import NotPossible, NotWaiting, RequestClosed, RequestSeen, TooLate, WrongCode
 from fieldsvc.requests.knowing import Knowledge, Subject
 from fieldsvc.settings import Settings
 from fieldsvc.store import request as store
 from fieldsvc.store.database import Database
 from fieldsvc.store.request import RequestRow
+from fieldsvc.store.viewer import Viewer
 from fieldsvc.work.rounds import RoundStore
 from handlers import products
 from handlers.change_notices import REASONS
@@ -33,43 +36,8 @@ from handlers.story import Actor
 
 _ATTESTS = frozenset({"adviser", "counter"})
 _AT_ONCE_WRONG = ("refused", "too_late")
+MOST_LISTED = 100
 _OVER = ("cancelled", "too_late", "refused", "expired", "reversed")
-
-
-class NotPossible(Conflict):
-    """A rule, a rival or the clock stands against it."""
-
-    code = "refused"
-
-
-class TooLate(Conflict):
-    """It comes too late."""
-
-    code = "too_late"
-
-
-class RequestClosed(Conflict):
-    """This request is closed."""
-
-    code = "request_closed"
-
-
-class RequestSeen(Conflict):
-    """The carrier has seen this request; it can no longer be cancelled here."""
-
-    code = "seen_by_carrier"
-
-
-class WrongCode(Conflict):
-    """This code is not the one of the letter."""
-
-    code = "wrong_code"
-
-
-class NotWaiting(Conflict):
-    """This request does not wait for that."""
-
-    code = "not_waiting"
 
 
 class Desk:
@@ -86,6 +54,7 @@ class Desk:
         cutoff_stops: int,
     ) -> None:
         self.database = knowledge.database
+        self.choices = Choices(knowledge, cutoff_stops=cutoff_stops)
         self._known = knowledge
         self._codes = knowledge.codes
         self._commands = commands
@@ -147,6 +116,20 @@ class Desk:
             answer["details"] = opened["details"] if isinstance(opened, dict) else {"erased": True}
         return answer | await self._evidence(row, asker)
 
+    async def all_of(self, customer: str) -> list[dict[str, Any]]:
+        """List what a customer who is signed in asked for, newest first, each with its token."""
+        seen = self.database.seen_by(Viewer("customer", account=customer))
+        rows = await store.of_customer(seen, customer, limit=MOST_LISTED)
+        return [self._answer(row) | {"token": self.token(row.id)} for row in rows]
+
+    async def shown_to_stop(self, request_id: str, asker: Asker) -> dict[str, Any]:
+        """Say what the link of a notice would stop, without stopping it. NotFound for a wrong link."""
+        row = await self._read(request_id, asker, shown=self._codes.stops(request_id, asker.token or ""))
+        if row is None:
+            self._wrong(asker, request_id)
+            raise NotFound
+        return {**self._answer(row), "over": row.state in (*_OVER, "frozen")}
+
     async def confirm(self, request_id: str, body: ConfirmBody, asker: Asker) -> dict[str, Any]:
         """Take a proof: the customer's code, an identity that was seen, or what was heard at the door.
 
@@ -165,10 +148,11 @@ class Desk:
         if row.state != "requested":
             raise NotWaiting(state=row.state)
         if body.identity is not None:
-            if asker.kind not in _ATTESTS:
+            if asker.kind not in _ATTESTS and not products.is_sure(asker.identity, body.identity):
                 raise Forbidden("Only an adviser or the counter says whom they saw.")
             about |= {"identity": body.identity}
-            await self._commands.send(f"{NAME}.verified", about, actor=asker.actor)
+            by = asker.actor if asker.kind in _ATTESTS else Actor("server", entered_by=asker.account)
+            await self._commands.send(f"{NAME}.verified", about, actor=by)
             return self._answer(await self._row(request_id, asker))
         return await self._type_code(row, body.code or "", asker)
 
@@ -235,6 +219,8 @@ class Desk:
         name = body.item_id or body.delivery_point_id or ""
         with self._trying(asker, name):
             subject = await self._known.subject(body)
+            if subject is not None and body.item_id is None and _may_name_an_address(body, asker):
+                return subject
             known = await self._known.postcode(subject) if subject else None
             if subject is None or known is None or body.item_id is None or body.details.postcode != known:
                 self._wrong(asker, name)
@@ -261,10 +247,12 @@ class Desk:
         kind, _, name = subject.name.partition("/")
         details = body.details.model_dump(exclude_none=True, exclude={"postcode"})
         data: dict[str, Any] = {"request_id": request_id, f"{kind}_id": name, "kind": body.kind, "asked_by": asker.kind}
+        data["customer"] = asker.account if asker.kind == "customer" else None
         data |= {"product": subject.product, "identity": self._identity(body, asker), "details": details}
         data |= {"from": body.from_, "to": body.to, "carrier": asker.carrier, "cutoff_stops": self._cutoff_stops}
         data |= self._known.times(body, subject)
-        data["stop_url"] = f"{self._base_url}/suivi/stop/{request_id}#{self._codes.stop_token(request_id)}"
+        data["own_url"] = f"{self._base_url}/suivi/demandes/{request_id}/{self.token(request_id)}"
+        data["stop_url"] = f"{self._base_url}/suivi/stop/{request_id}/{self._codes.stop_token(request_id)}"
         if kind == "item" and subject.item is not None:
             data |= await self._known.of_item(subject.item, now)
         elif products.KINDS[body.kind].redirects:
@@ -283,6 +271,8 @@ class Desk:
     def _identity(self, body: ChangeBody, asker: Asker) -> str:
         if asker.kind == "carrier":
             return "door"
+        if asker.kind == "customer":
+            return asker.identity
         return body.identity or ("account" if asker.is_staff else "none")
 
     async def _read(self, request_id: str, asker: Asker, *, shown: bool) -> RequestRow | None:
@@ -308,7 +298,7 @@ class Desk:
 
     async def _is_theirs(self, row: RequestRow, asker: Asker) -> bool:
         if asker.kind == "customer":
-            return False
+            return asker.account is not None and row.customer == asker.account
         if asker.site is None:
             return True
         kind, _, name = row.subject.partition("/")
@@ -378,6 +368,11 @@ class Desk:
 
 
 _WHOLE = ("hold", "redirect_temporary", "redirect_permanent")
+
+
+def _may_name_an_address(body: ChangeBody, asker: Asker) -> bool:
+    """Tell whether somebody who knows no item may ask about an address: who proved who they are, for all their mail."""
+    return asker.account is not None and body.kind in _WHOLE and products.is_sure(asker.identity, "substantial")
 
 
 def _words(row: RequestRow) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Office:
                 "reference": row.id,
                 "code": code,
                 "until": (now + timedelta(days=CODE_DAYS)).date().isoformat(),
-                "stop_url": f"{self._base_url}/suivi/stop/{row.id}#{self._codes.stop_token(row.id)}",
+                "stop_url": f"{self._base_url}/suivi/stop/{row.id}/{self._codes.stop_token(row.id)}",
             }
             details = await self._details(row)
             to = {"delivery_point_id": point, "addressee": ", ".join(details.get("names") or ())}
@@ -127,7 +127,7 @@ class Office:
     async def _keep_contact(self, row: RequestRow) -> None:
         """Keep how to reach who proved to live there: whoever asks for this address next, they are warned."""
         contact = (await self._details(row)).get("contact") or {}
-        ways = {name: contact[name] for name in ("email", "mobile") if contact.get(name)}
+        ways = {name: contact[name] for name in ("email", "mobile", "voice") if contact.get(name)}
         if not ways:
             return
         digest = self._codes.contact(" ".join(ways.values()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 
@@ -50,9 +50,12 @@ def from_row(row: asyncpg.Record) -> AccountRow:
 
 
 async def by_api_key(database: Database, api_key_sha256: bytes) -> AccountRow | None:
-    """Find the account of a key's hash, also a revoked one."""
+    """Find the account of a key's hash, also a revoked one; its scopes are those of the key. The day of its use is noted."""
+    today = datetime.now(UTC).date()
     async with database.acquire() as connection:
         row = await connection.fetchrow(query("account.by_api_key"), api_key_sha256)
+        if row and row["revoked_at"] is None and row["used_on"] != today:
+            await connection.execute(query("api_key.used"), api_key_sha256, today)
     return from_row(row) if row else None
 
 
@@ -70,6 +73,19 @@ async def find_person(
     async with database.acquire() as connection:
         row = await connection.fetchrow(query("account.person"), kind, email, site, parent)
     return from_row(row) if row else None
+
+
+async def sandbox_of(database: Database, account_id: str) -> AccountRow | None:
+    """Find the live sandbox of an account."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(query("account.sandbox_of"), account_id)
+    return from_row(row) if row else None
+
+
+async def was_revoked(database: Database, kind: str, email: str) -> bool:
+    """Tell whether somebody of a role was refused, and has no live account since."""
+    async with database.acquire() as connection:
+        return bool(await connection.fetchval(query("account.was_revoked"), kind, email))
 
 
 async def create(database: Database, new: AccountRow, *, api_key_sha256: bytes | None = None) -> None:

@@ -108,6 +108,21 @@ async def last_success(seen: Seen, endpoint: str) -> datetime | None:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of the newest requests since a moment were taken, of how many."""
+
+    taken: int
+    sent: int
+
+
+async def share(seen: Seen, endpoint: str, since: datetime) -> Share:
+    """Count the newest ten thousand requests to an endpoint since a moment; equal failures count each."""
+    async with seen.acquire() as connection:
+        row = await connection.fetchrow(query("attempt.share"), endpoint, since)
+    return Share(row["taken"], row["sent"]) if row else Share(0, 0)
+
+
 async def keep_days(database: Database, today: date) -> None:
     """Make the partitions of the next days and drop those that are no longer kept."""
     async with database.acquire() as connection:

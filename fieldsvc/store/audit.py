@@ -135,6 +135,12 @@ async def page(database: Database, wanted: Wanted, *, before: Place, limit: int)
         return [Row(*row) for row in await connection.fetch(query("audit.page"), *before, limit, *filters)]
 
 
+async def of_account(database: Database, account: str, *, before: Place, limit: int) -> list[Row]:
+    """Read a page of what was done in one account, newest first."""
+    async with database.acquire() as connection:
+        return [Row(*row) for row in await connection.fetch(query("audit.of_account"), account, *before, limit)]
+
+
 async def of_carrier(
     database: Database, carrier_ref: str, *, site: str, before: Place, limit: int, since: datetime = EVER
 ) -> list[Row]:

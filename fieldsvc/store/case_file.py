@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from fieldsvc.store.database import Seen
+from fieldsvc.store.database import Database, Seen
 from sql import query
 
 
@@ -44,3 +44,15 @@ async def page(seen: Seen, wanted: Wanted, *, before: tuple[datetime, str], limi
     args = wanted.site, wanted.state, wanted.kind, *before, limit
     async with seen.acquire() as connection:
         return [CaseRow(*row) for row in await connection.fetch(query("case_file.page"), *args)]
+
+
+async def about(database: Database, subject: str) -> list[CaseRow]:
+    """List the cases about one thing, newest first."""
+    async with database.acquire() as connection:
+        return [CaseRow(*row) for row in await connection.fetch(query("case_file.about"), subject)]
+
+
+async def due(seen: Seen, site: str | None, *, limit: int) -> list[CaseRow]:
+    """List open cases of a site, or of all, by when their answer is due."""
+    async with seen.acquire() as connection:
+        return [CaseRow(*row) for row in await connection.fetch(query("case_file.due"), site, limit)]

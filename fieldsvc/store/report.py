@@ -174,3 +174,9 @@ async def cells(
     async with seen.acquire() as connection:
         rows = await connection.fetch(query("report.cells"), account, *months, site, service, limit)
     return [tuple(row) for row in rows]
+
+
+async def cells_of(database: Database, site: str, service: str, month: date) -> list[tuple[Any, ...]]:
+    """Read the cells of one site and service in a month, as `cells` does."""
+    async with database.acquire() as connection:
+        return [tuple(row) for row in await connection.fetch(query("report.cells_of"), site, service, month)]

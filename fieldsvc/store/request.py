@@ -41,6 +41,7 @@ class RequestRow:
     steps: list[str]
     sealed: bytes
     letters: int
+    customer: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,39 @@ class DivertedItem:
     requirements: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Work on an item: to which address, and, sealed, for whom."""
+
+    subject: str
+    day: date
+    sealed: bytes
+    address: str | None
+    postcode: str | None
+    site: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as a list shows it: nothing of what is sealed."""
+
+    id: str
+    kind: str
+    state: str
+    reason: str | None
+    asked_at: datetime
+    state_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OverDays:
+    """An item that lies at an office longer than it is kept; `kind` tells whether that was said of it already."""
+
+    subject: str
+    kind: str
+    due_at: datetime
+
+
 _ROW, _SHEET, _CONTACT, _DIVERTED = (
     tuple(each.name for each in fields(model)) for model in (RequestRow, SheetRow, ContactRow, DivertedItem)
 )
@@ -140,6 +174,19 @@ async def read(seen: Seen, request_id: str) -> RequestRow | None:
     async with seen.acquire() as connection:
         row = await connection.fetchrow(query("request.read"), request_id)
     return RequestRow(*(row[name] for name in _ROW)) if row else None
+
+
+async def of_customer(seen: Seen, customer: str, *, limit: int) -> list[RequestRow]:
+    """List what a customer asked for while signed in, newest first."""
+    async with seen.acquire() as connection:
+        rows = await connection.fetch(query("request.of_customer"), customer, limit)
+    return [RequestRow(*(row[name] for name in _ROW)) for row in rows]
+
+
+async def held_of_item(database: Database, subject: str) -> list[str]:
+    """List the kinds of the requests on an item that hold."""
+    async with database.acquire() as connection:
+        return [row["kind"] for row in await connection.fetch(query("request.held_of_item"), subject)]
 
 
 async def at_step(database: Database, steps: Sequence[str], kinds: Sequence[str], *, limit: int) -> list[RequestRow]:
@@ -242,3 +289,22 @@ async def forget_before(database: Database, moment: datetime) -> None:
     """Forget what was closed, and the contacts that were replaced, before a moment."""
     async with database.acquire() as connection:
         await connection.execute(query("request.forget_before"), moment)
+
+
+async def addressed(database: Database, postcode: str, since: date, *, limit: int) -> list[Addressed]:
+    """Read the newest work on items that goes to a postcode, or to an address of which none is known."""
+    async with database.acquire() as connection:
+        return [Addressed(*row) for row in await connection.fetch(query("request.addressed"), postcode, since, limit)]
+
+
+async def over_days(database: Database, site: str, until: datetime, *, limit: int) -> list[OverDays]:
+    """List the items of a site that lie at its office longer than they are kept, or will by a moment."""
+    async with database.acquire() as connection:
+        return [OverDays(*row) for row in await connection.fetch(query("request.over_days"), site, until, limit)]
+
+
+async def asked_about(database: Database, item_subject: str, point_subject: str) -> list[Asked]:
+    """List what was asked for an item or for its address, newest first."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("request.asked_about"), item_subject, point_subject)
+    return [Asked(*row) for row in rows]

@@ -17,6 +17,16 @@ class Link:
     reusable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who is signed in, how strongly and when they proved it to a provider, and what is sealed of a customer."""
+
+    account: AccountRow
+    acr: str | None
+    proved_at: datetime | None
+    sealed: bytes | None
+
+
 async def add_link(
     database: Database, token_sha256: bytes, account_id: str, *, reusable: bool, expires_at: datetime | None
 ) -> None:
@@ -42,11 +52,35 @@ async def start(database: Database, link_sha256: bytes, session_sha256: bytes, *
         return found
 
 
-async def find(database: Database, session_sha256: bytes) -> AccountRow | None:
+async def begin(
+    database: Database,
+    session_sha256: bytes,
+    account_id: str,
+    *,
+    expires_at: datetime,
+    proof: tuple[str | None, datetime],
+    sealed: bytes | None,
+) -> str | None:
+    """Start a session of somebody who proved who they are; `proof` is how strongly and when. None for a revoked account."""
+    async with database.acquire() as connection:
+        found: str | None = await connection.fetchval(
+            query("session.begin"), session_sha256, account_id, expires_at, *proof, sealed
+        )
+    return found
+
+
+async def sealed_of(database: Database, session_sha256: bytes) -> bytes | None:
+    """Read what a live session keeps for the provider that it came from."""
+    async with database.acquire() as connection:
+        found: bytes | None = await connection.fetchval(query("session.sealed"), session_sha256)
+    return found
+
+
+async def find(database: Database, session_sha256: bytes) -> Signed | None:
     """Find the person of a live session."""
     async with database.acquire() as connection:
         row = await connection.fetchrow(query("session.find"), session_sha256)
-    return account.from_row(row) if row else None
+    return Signed(account.from_row(row), row["acr"], row["proved_at"], row["sealed"]) if row else None
 
 
 async def finish(database: Database, session_sha256: bytes) -> None:

@@ -8,9 +8,11 @@ from uuid import UUID
 
 import asyncpg
 
+from fieldsvc.store import household
 from fieldsvc.store.access_case import CaseRow, case_of
 from fieldsvc.store.database import Database
 from fieldsvc.store.hazard import HazardRow, hazard_of
+from fieldsvc.store.household import ToldRow
 from fieldsvc.store.run import MovedStop, Run
 from fieldsvc.store.task import TaskRow
 from sql import query
@@ -73,6 +75,10 @@ class Snapshot:
     async def notes(self, points: Sequence[str]) -> list[NoteRow]:
         """Read the newest notes of delivery points."""
         return [NoteRow(*row) for row in await self.connection.fetch(query("notebook.of_points"), list(points))]
+
+    async def households(self, points: Sequence[str]) -> list[ToldRow]:
+        """Read what the proved households of delivery points tell."""
+        return await household.of_points(self.connection, points)
 
     async def cases(self, points: Sequence[str]) -> list[CaseRow]:
         """Read the access cases of delivery points."""

@@ -97,6 +97,13 @@ async def page(seen: Seen, wanted: Wanted, *, after: tuple[date, str], limit: in
     return [TaskRow(*(row[name] for name in _FIELDS)) for row in rows]
 
 
+async def of_subject(seen: Seen, account: str, subjects: Sequence[str]) -> str | None:
+    """Find the newest task of an account on one of some subjects; None if there is none."""
+    async with seen.acquire() as connection:
+        found: str | None = await connection.fetchval(query("task.of_subject"), list(subjects), account)
+    return found
+
+
 async def undone(
     database: Database, today: date, now: datetime, *, after: tuple[date, str], limit: int
 ) -> list[UndoneTask]:

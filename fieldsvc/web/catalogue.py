@@ -43,6 +43,11 @@ class Catalogue:
         return orjson.dumps({"types": types_document(self._registry)})
 
     @cached_property
+    def by_name(self) -> dict[str, dict[str, Any]]:
+        """The types that subscribers can receive, by their names."""
+        return {entry["name"]: entry for entry in types_document(self._registry)}
+
+    @cached_property
     def openapi(self) -> bytes:
         """The OpenAPI document."""
         return orjson.dumps(openapi_document(self._registry, self._app().router))

@@ -6,6 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
+from fieldsvc.access import audit
+from fieldsvc.access.audit import Entry
 from fieldsvc.access.callers import Account
 from fieldsvc.errors import BadRequest
 from fieldsvc.publishing.endpoints import Endpoints, Shown, Status
@@ -13,7 +15,7 @@ from fieldsvc.publishing.resuming import NOW, Resumed
 from fieldsvc.store.attempts import DAYS_KEPT, Attempt, Logged, Search
 from fieldsvc.store.endpoints import Endpoint, GivenUp, ParkedSubject
 from fieldsvc.web.asking import NEWEST, body, moment, number, opened, place_of, sealed, text
-from fieldsvc.web.auth import caller
+from fieldsvc.web.auth import ACCESS, caller
 from fieldsvc.web.endpoint_bodies import EndpointChange, NewEndpoint, Resumption, Rotation
 from fieldsvc.web.problems import json_response
 from handlers.fields import format_time
@@ -33,6 +35,7 @@ async def create_endpoint(request: web.Request) -> web.Response:
     endpoint, secret = await request.app[ENDPOINTS].create(
         account.account_id, asked.url, start=asked.start, options=options
     )
+    await _note(request, account, "created", endpoint.id)
     shown = {"id": endpoint.id, "secret": secret, **_shown(request, endpoint)}
     return json_response(shown, status=201, headers={"Location": f"/v1/endpoints/{endpoint.id}"})
 
@@ -62,6 +65,7 @@ async def change_endpoint(request: web.Request) -> web.Response:
     account = caller(request, Account)
     asked = (await body(request, EndpointChange)).asked
     endpoint = await request.app[ENDPOINTS].change(account.account_id, request.match_info["id"], asked)
+    await _note(request, account, "changed", endpoint.id)
     return json_response(_shown(request, endpoint))
 
 
@@ -70,6 +74,7 @@ async def remove_endpoint(request: web.Request) -> web.Response:
     """Delete an endpoint and what waits for it."""
     account = caller(request, Account)
     await request.app[ENDPOINTS].remove(account.account_id, request.match_info["id"])
+    await _note(request, account, "removed", request.match_info["id"])
     return web.Response(status=204)
 
 
@@ -81,6 +86,7 @@ async def rotate_secret(request: web.Request) -> web.Response:
     secret = await request.app[ENDPOINTS].rotate(
         account.account_id, request.match_info["id"], overlap_s=asked.overlap_s
     )
+    await _note(request, account, "rotated", request.match_info["id"])
     return json_response({"id": request.match_info["id"], "secret": secret, "overlap_s": asked.overlap_s})
 
 
@@ -89,6 +95,7 @@ async def pause_endpoint(request: web.Request) -> web.Response:
     """Stop sending; nothing is lost."""
     account = caller(request, Account)
     endpoint = await request.app[ENDPOINTS].pause(account.account_id, request.match_info["id"])
+    await _note(request, account, "paused", endpoint.id)
     return json_response(_shown(request, endpoint))
 
 
@@ -98,6 +105,7 @@ async def resume_endpoint(request: web.Request) -> web.Response:
     account = caller(request, Account)
     skip = (await body(request, Resumption)).start == NOW
     endpoint, resumed = await request.app[ENDPOINTS].resume(account.account_id, request.match_info["id"], skip=skip)
+    await _note(request, account, "resumed", endpoint.id)
     return json_response(_shown(request, endpoint) | resumed_json(resumed))
 
 
@@ -269,6 +277,12 @@ def given_up_json(letter: GivenUp) -> dict[str, Any]:
         "reason": letter.reason,
         "attempts": letter.attempts,
     }
+
+
+async def _note(request: web.Request, account: Account, action: str, endpoint_id: str) -> None:
+    """Note what a program of the account did to an endpoint; its people read it in the history of the account."""
+    entry = Entry(account.account_id, account.kind, f"endpoint.{action}", f"endpoint/{endpoint_id}")
+    await audit.note(request.app[ACCESS].database, entry)
 
 
 def _shown(request: web.Request, endpoint: Endpoint) -> dict[str, Any]:

@@ -27,6 +27,7 @@ SHOWS_PAST = web.RequestKey("SHOWS_PAST", bool)  # a view says so where the answ
 REPLAYED, RUNS_LISTED, STOPS_SEEN = "run.replayed", "runs.listed", "run.stops_seen"
 TIMELINE_SEEN, REQUESTS_SEEN = "run.timeline_seen", "run.requests_seen"
 ALERTS_LISTED, FEED_READ, AUDIT_READ = "alerts.listed", "feed.read", "audit.read"
+ITEM_EXPLAINED, NAMES_LOOKED_UP = "item.explained", "names.looked_up"
 _RUN_DAY = re.compile(r"run-(\d{4}-\d\d-\d\d)-", re.ASCII)
 
 
@@ -93,12 +94,24 @@ LOOKS: Mapping[str, Look] = {
     "/v1/items/{item_id}/proof": Look("proof.seen", "item/{item_id}"),
     "/v1/media/{sha256}": Look("picture.seen", "picture/{sha256}"),
     "/v1/cases/{id}": Look("case.seen", "case/{id}"),
+    "/counter/items/{item_id}": Look("item.seen_at_counter", "item/{item_id}"),
+    "/counter/returns": Look("items.listed_at_counter", "site/{site}"),
+    "/adviser/items/{item_id}": Look(ITEM_EXPLAINED, "item/{item_id}"),
+    "/adviser/items/{item_id}/change": Look(ITEM_EXPLAINED, "item/{item_id}"),
+    "/adviser/changes/{id}": Look("delivery_change.seen", "delivery_change/{id}"),
+    "/adviser/cases/{id}": Look("case.seen", "case/{id}"),
     "/v1/access-cases": Look("access_cases.listed", "site/{site}"),
     "/v1/address-changes": Look("address_changes.listed", "site/{site}"),
     "/v1/tasks": Look("tasks.listed", "tasks", _PEOPLE),
     "/v1/tasks/{id}": Look("task.seen", "task/{id}", _PEOPLE),
+    "/partner": Look("tasks.listed", "tasks"),
+    "/partner/orders/{id}": Look("task.seen", "task/{id}"),
+    "/partner/orders/{id}/label": Look("task.seen", "task/{id}"),
+    "/partner/orders/{id}/proof": Look("proof.seen", "task/{id}"),
+    "/suivi/dossier/{ref}": Look("delivery_change.file_seen", "delivery_change/{ref}", _PEOPLE),
     "/v1/delivery-changes/{id}": Look("delivery_change.seen", "delivery_change/{id}", _PEOPLE),
     "/v1/events/{id}": Look("event.seen", "event/{id}", only=_reads_closely),
+    "/integrations/endpoints/{id}/events/{event_id}": Look("event.seen", "event/{event_id}", _PEOPLE),
     "/v1/feed": Look(FEED_READ, "feed", frozenset({Account})),
     "/v1/kpis": Look("figures.exported", "figures/{from}", only=_is_csv),
     "/v1/audit": Look(AUDIT_READ, "audit/{from}"),
@@ -171,7 +184,9 @@ async def _entry(request: web.Request, look: Look) -> Entry | None:
         reason = _reason(request)
     elif look.action in _ONLY_HISTORY:
         return None
-    elif look.action in (ALERTS_LISTED, AUDIT_READ) and ("reason" in request.query or _asks_past(request)):
+    elif look.action == ITEM_EXPLAINED or (
+        look.action in (ALERTS_LISTED, AUDIT_READ) and ("reason" in request.query or _asks_past(request))
+    ):
         reason = _reason(request)
     names = {"site": site or "*", "from": "*", **request.query, **request.match_info}
     names |= {"day": day.isoformat(), "device": getattr(caller, "id", "")}

@@ -5,6 +5,7 @@ from aiohttp import web
 from fieldsvc.access import accounts
 from fieldsvc.access.accounts import SESSION_LIVES
 from fieldsvc.access.callers import Person
+from fieldsvc.access.customers import ROLE, hint_of
 from fieldsvc.errors import Forbidden, Unauthorized
 from fieldsvc.web.auth import (
     ACCESS,
@@ -16,8 +17,10 @@ from fieldsvc.web.auth import (
     is_loopback,
     signed_in,
 )
+from fieldsvc.web.customers import SIGN_IN_PATH
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.page import HEADERS
+from fieldsvc.web.sign_in import SIGN_IN
 
 
 async def show_link(request: web.Request) -> web.Response:
@@ -49,22 +52,40 @@ async def use_link(request: web.Request) -> web.Response:
 async def show_person(request: web.Request) -> web.Response:
     """Say who is signed in."""
     try:
-        return render(request, "signed_in.html", person=await signed_in(request))
+        person = await signed_in(request)
+        if person.role == ROLE:
+            return web.Response(status=303, headers={**HEADERS, "Location": "/suivi/compte"})
+        return render(request, "signed_in.html", person=person)
     except Unauthorized:
         return render(request, "signed_in.html", status=401)
 
 
 async def sign_out(request: web.Request) -> web.Response:
-    """End the session; the form carries its CSRF token."""
+    """End the session; the form carries its CSRF token. The provider's own session is another: a link of the page ends that."""
     person = caller(request, Person)
     check_csrf(person, (await request.post()).get("csrf"))
-    access = request.app[ACCESS]
-    await accounts.sign_out(access.database, request.cookies[SESSION_COOKIE])
+    access, session = request.app[ACCESS], request.cookies[SESSION_COOKIE]
+    end_url = await _end_url(request, person, session)
+    await accounts.sign_out(access.database, session)
     access.forget()
-    answer = web.Response(status=303, headers={**HEADERS, "Location": "/signed-in"})
+    if person.role == ROLE or end_url:
+        answer = render(request, "signed_out.html", end_url=end_url, closed=False)
+    else:
+        answer = web.Response(status=303, headers={**HEADERS, "Location": "/signed-in"})
     answer.del_cookie(SESSION_COOKIE, path="/")
     answer.del_cookie(CSRF_COOKIE, path="/")
     return answer
+
+
+async def _end_url(request: web.Request, person: Person, session: str) -> str | None:
+    """Return where the provider's own session ends; None for a session that did not begin there."""
+    signing = request.app.get(SIGN_IN)
+    provider = None if signing is None else signing.provider if person.role == ROLE else signing.staff
+    if signing is None or provider is None or person.proved_at is None:
+        return None
+    hint = await hint_of(request.app[ACCESS].database, signing.vault, session)
+    back_to = base_url(request) + (SIGN_IN_PATH if person.role == ROLE else "/signed-in")
+    return await provider.end_url(hint, back_to) if hint else None
 
 
 def _gone(request: web.Request) -> web.Response:

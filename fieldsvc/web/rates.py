@@ -27,8 +27,15 @@ TRIALS = Rate("trials", 60, 60.0)  # requests that the service makes at once for
 RELAYS = Rate("relays", 60, 60.0)  # queues that a phone brings for others, up to 500 events each
 SIGN_IN, ENROL, CHANGES = Rate("sign-in", 30, 60.0), Rate("enrol", 30, 60.0), Rate("delivery-changes", 60, 60.0)
 RATES = (DEVICE, ACCOUNT, PERSON, OPEN, REFUSED, SIGN_IN, ENROL, CHANGES, TRIALS, RELAYS)
-_OWN = {"/sign-in/{token}": SIGN_IN, "/v1/devices/enrol": ENROL}
+_OWN = {
+    "/sign-in/{token}": SIGN_IN,
+    "/suivi/sign-in/code": SIGN_IN,
+    "/suivi/sign-in/callback": SIGN_IN,
+    "/staff/sign-in/callback": SIGN_IN,
+    "/v1/devices/enrol": ENROL,
+}
 _FEWER = {"/v1/endpoints/{id}/test": TRIALS, "/v1/endpoints/{id}/resend": TRIALS, "/v1/relays": RELAYS}
+_FEWER |= {f"/integrations/endpoints/{{id}}/{deed}": TRIALS for deed in ("test", "resend")}
 _WITH_CREDENTIALS = (Device, Account, Person)
 _FREE = frozenset({"/healthz", "/readyz", "/metrics"})
 

@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from fieldsvc.access.accounts import ROLES
+from fieldsvc.access.accounts import ROLES, STAFF
 from fieldsvc.errors import FieldsvcError
 
-ANYONE, CUSTOMER, MACHINE, DEVICE, ACCOUNT = "anyone", "customer", "machine", "device", "account"
+ANYONE, CUSTOMER, MACHINE, DEVICE, ACCOUNT = "anyone", "visitor", "machine", "device", "account"
 KINDS = (ANYONE, CUSTOMER, MACHINE, DEVICE, ACCOUNT, *ROLES)
 
 
@@ -35,8 +35,11 @@ class Own(StrEnum):
     OFFICE = "the orders of the operator, on their own site if they were given one"
     ENDPOINTS = "the endpoints of their account"
     EVENTS = "the events of their account, with the scope operator of every account"
+    KEYS = "the keys, sandbox, certificates and history of their account"
     FIGURES = "the figures of their account's orders"
     REQUEST = "the request whose token they hold, and the item whose postcode they know"
+    HOUSEHOLD = "the households that they declared, once signed in"
+    VISITS = "the visits of whoever named them, once signed in"
     DOORS = "the requests about doors of its site"
 
 
@@ -87,7 +90,7 @@ def _row(
 
 _OPEN = _row(anyone=Own.NOTHING)
 _BY_LINK = _row(anyone=Own.PROMISE)
-_SENDER = _row(dict.fromkeys(ROLES, Own.SENT), device=Own.SENT, lost_too=True, account=Own.SENT)
+_SENDER = _row(dict.fromkeys(STAFF, Own.SENT), device=Own.SENT, lost_too=True, account=Own.SENT)
 _WALKER = _row(device=Own.DAY)
 _PHONE_APP = _row(device=Own.DAY, lost_too=True)
 _TRACKER = _row(device=Own.DAY, lost_too=True, credential=Credential.PATH)
@@ -95,8 +98,12 @@ _WATCHER = _row(supervisor=Own.SITE, operator=Own.SITES)
 _JUDGE = _row(supervisor=Own.SITE, operator=Own.SITES, address_quality=Own.SITES)
 _ANSWERER = _row(supervisor=Own.SITE, operator=Own.SITES, adviser=Own.SITES)
 _ORDERER = _row(account=Own.ORDERS, supervisor=Own.OFFICE, adviser=Own.OFFICE)
+_PARTNER, _PARTNER_SAYS = _row(partner=Own.ORDERS), _row(partner=Own.ORDERS, csrf_in_form=True)
 _HOLDER = _row(account=Own.ENDPOINTS)
+_INTEGRATOR = _row(member=Own.KEYS)
+_INTEGRATOR_DOES = _row(member=Own.KEYS, csrf_in_form=True)
 _READER = _row(account=Own.EVENTS)
+_MEMBER = _row(member=Own.ENDPOINTS, csrf_in_form=True)
 _ASKER: Mapping[str, Own] = {
     CUSTOMER: Own.REQUEST,
     DEVICE: Own.DOORS,
@@ -104,7 +111,10 @@ _ASKER: Mapping[str, Own] = {
     "adviser": Own.SITES,
     "counter": Own.SITE,
 }
+_HOUSEHOLD = _row(customer=Own.HOUSEHOLD, csrf_in_form=True)
 _CHANGER = _row(_ASKER, operator=Own.SITES)
+_CLERK = _row(counter=Own.SITE, csrf_in_form=True)
+_ADVISER = _row(adviser=Own.SITES, csrf_in_form=True)
 
 TABLE: Mapping[tuple[str, str], Row] = {
     # this service, and what it says of itself
@@ -128,6 +138,16 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("POST", "/sign-in/{token}"): _BY_LINK,
     ("GET", "/signed-in"): _row(anyone=Own.SELF),
     ("POST", "/sign-out"): _row(dict.fromkeys(ROLES, Own.SELF), csrf_in_form=True),
+    ("GET", "/suivi/sign-in"): _OPEN,
+    ("POST", "/suivi/sign-in"): _OPEN,
+    ("GET", "/suivi/sign-in/provider"): _OPEN,
+    ("GET", "/suivi/sign-in/callback"): _BY_LINK,
+    ("GET", "/suivi/sign-in/code"): _BY_LINK,
+    ("POST", "/suivi/sign-in/code"): _BY_LINK,
+    ("GET", "/suivi/compte"): _row(anyone=Own.SELF),
+    ("POST", "/suivi/compte/close"): _row(customer=Own.SELF, csrf_in_form=True),
+    ("GET", "/staff/sign-in"): _OPEN,
+    ("GET", "/staff/sign-in/callback"): _BY_LINK,
     # phones
     ("GET", "/enrol"): _OPEN,
     ("GET", "/handheld"): _OPEN,
@@ -162,7 +182,7 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/supervision/reports"): _row(supervisor=Own.SITE, operator=Own.SITES, auditor=Own.SITES),
     ("GET", "/supervision/health"): _WATCHER,
     ("GET", "/supervision/national"): _row(operator=Own.SITES),
-    ("GET", "/basemap.geojson"): _row(dict.fromkeys(ROLES, Own.NOTHING)),
+    ("GET", "/basemap.geojson"): _row(dict.fromkeys(STAFF, Own.NOTHING)),
     ("GET", "/v1/alerts"): _WATCHER,
     ("POST", "/v1/alerts/{id}/ack"): _WATCHER,
     ("POST", "/v1/alerts/{id}/assign"): _WATCHER,
@@ -213,11 +233,79 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/items/{item_id}/proof"): _row(
         account=Own.ORDERS, supervisor=Own.SITE, adviser=Own.SITES, operator=Own.SITES
     ),
+    ("GET", "/suivi/{token}/modifier"): _BY_LINK,
+    ("POST", "/suivi/{token}/modifier"): _BY_LINK,
+    ("GET", "/suivi/reexpedition"): _OPEN,
+    ("POST", "/suivi/reexpedition"): _row(anyone=Own.SELF, csrf_in_form=True),
+    ("GET", "/suivi/demandes"): _row(anyone=Own.SELF),
+    ("GET", "/suivi/demandes/{ref}/{token}"): _BY_LINK,
+    ("POST", "/suivi/demandes/{ref}/{token}"): _BY_LINK,
+    ("GET", "/suivi/stop/{ref}/{token}"): _BY_LINK,
+    ("POST", "/suivi/stop/{ref}/{token}"): _BY_LINK,
+    ("GET", "/suivi/dossier/{ref}"): _row(supervisor=Own.SITE, adviser=Own.SITES, operator=Own.SITES),
     ("POST", "/v1/delivery-changes"): _row(_ASKER),
     ("GET", "/v1/delivery-changes/{id}"): _CHANGER,
     ("POST", "/v1/delivery-changes/{id}/confirm"): _CHANGER,
     ("POST", "/v1/delivery-changes/{id}/cancel"): _CHANGER,
     ("POST", "/v1/delivery-changes/{id}/stop"): _CHANGER,
+    # people who follow an item
+    ("GET", "/suivi"): _OPEN,
+    ("POST", "/suivi"): _BY_LINK,
+    ("GET", "/suivi/avis"): _OPEN,
+    ("POST", "/suivi/avis"): _BY_LINK,
+    ("GET", "/suivi/aide"): _OPEN,
+    ("GET", "/suivi/accessibilite"): _OPEN,
+    ("GET", "/suivi/confidentialite"): _OPEN,
+    ("GET", "/suivi/{token}"): _BY_LINK,
+    ("GET", "/suivi/{token}/preuve"): _BY_LINK,
+    ("POST", "/suivi/{token}/preuve"): _BY_LINK,
+    ("GET", "/suivi/{token}/preuve.pdf"): _BY_LINK,
+    # partners
+    ("GET", "/partner"): _PARTNER,
+    ("POST", "/partner/find"): _PARTNER_SAYS,
+    ("GET", "/partner/new/{service}"): _PARTNER,
+    ("POST", "/partner/new/{service}"): _PARTNER_SAYS,
+    ("GET", "/partner/orders/{id}"): _PARTNER,
+    ("GET", "/partner/orders/{id}/label"): _PARTNER,
+    ("GET", "/partner/orders/{id}/proof"): _PARTNER,
+    ("POST", "/partner/orders/{id}/cancel"): _PARTNER_SAYS,
+    ("POST", "/partner/orders/{id}/say"): _PARTNER_SAYS,
+    # the counter and the adviser
+    ("GET", "/counter"): _CLERK,
+    ("POST", "/counter"): _CLERK,
+    ("GET", "/counter/items/{item_id}"): _CLERK,
+    ("POST", "/counter/items/{item_id}"): _CLERK,
+    ("GET", "/counter/returns"): _CLERK,
+    ("GET", "/counter/waits"): _CLERK,
+    ("GET", "/suivi/{token}/ici"): _BY_LINK,
+    ("POST", "/suivi/{token}/ici"): _BY_LINK,
+    ("GET", "/adviser"): _ADVISER,
+    ("POST", "/adviser"): _ADVISER,
+    ("GET", "/adviser/cases"): _ADVISER,
+    ("GET", "/adviser/cases/{id}"): _ADVISER,
+    ("POST", "/adviser/cases/{id}"): _ADVISER,
+    ("GET", "/adviser/items/{item_id}"): _ADVISER,
+    ("POST", "/adviser/items/{item_id}/cases"): _ADVISER,
+    ("GET", "/adviser/items/{item_id}/change"): _ADVISER,
+    ("POST", "/adviser/items/{item_id}/change"): _ADVISER,
+    ("GET", "/adviser/changes/{id}"): _ADVISER,
+    ("POST", "/adviser/changes/{id}"): _ADVISER,
+    # what a customer says of an item, and their household
+    ("GET", "/suivi/{token}/contester"): _BY_LINK,
+    ("POST", "/suivi/{token}/contester"): _BY_LINK,
+    ("GET", "/suivi/{token}/satisfaction"): _BY_LINK,
+    ("POST", "/suivi/{token}/satisfaction"): _BY_LINK,
+    ("GET", "/suivi/visites"): _row(anyone=Own.VISITS),
+    ("GET", "/suivi/foyer"): _row(anyone=Own.HOUSEHOLD),
+    ("GET", "/suivi/foyer/adresse"): _row(anyone=Own.HOUSEHOLD),
+    ("POST", "/suivi/foyer/adresse"): _HOUSEHOLD,
+    ("POST", "/suivi/foyer/{id}/code"): _HOUSEHOLD,
+    ("GET", "/suivi/foyer/{id}/consignes"): _row(anyone=Own.HOUSEHOLD),
+    ("POST", "/suivi/foyer/{id}/consignes"): _HOUSEHOLD,
+    ("GET", "/suivi/foyer/{id}/boite"): _row(anyone=Own.HOUSEHOLD),
+    ("POST", "/suivi/foyer/{id}/boite"): _HOUSEHOLD,
+    ("GET", "/suivi/foyer/{id}/quitter"): _row(anyone=Own.HOUSEHOLD),
+    ("POST", "/suivi/foyer/{id}/quitter"): _HOUSEHOLD,
     # subscribers
     ("GET", "/suivi/v2/idships/{ids}"): _row(account=Own.EVENTS, credential=Credential.OKAPI),
     ("POST", "/v1/endpoints"): _HOLDER,
@@ -240,6 +328,34 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("DELETE", "/v1/endpoints/{id}/replays/{rid}"): _HOLDER,
     ("POST", "/v1/endpoints/{id}/replays/{rid}/pause"): _HOLDER,
     ("POST", "/v1/endpoints/{id}/replays/{rid}/resume"): _HOLDER,
+    ("GET", "/integrations"): _MEMBER,
+    ("GET", "/integrations/endpoints/new"): _MEMBER,
+    ("POST", "/integrations/endpoints/new"): _MEMBER,
+    ("GET", "/integrations/endpoints/{id}"): _MEMBER,
+    ("POST", "/integrations/endpoints/{id}"): _MEMBER,
+    ("GET", "/integrations/endpoints/{id}/edit"): _MEMBER,
+    ("POST", "/integrations/endpoints/{id}/edit"): _MEMBER,
+    ("GET", "/integrations/endpoints/{id}/secret"): _MEMBER,
+    ("POST", "/integrations/endpoints/{id}/secret"): _MEMBER,
+    ("POST", "/integrations/endpoints/{id}/test"): _MEMBER,
+    ("POST", "/integrations/endpoints/{id}/resend"): _MEMBER,
+    ("GET", "/integrations/endpoints/{id}/events/{event_id}"): _MEMBER,
+    ("GET", "/integrations/keys"): _INTEGRATOR,
+    ("GET", "/integrations/catalogue"): _INTEGRATOR,
+    ("GET", "/integrations/catalogue/{name}"): _INTEGRATOR,
+    ("GET", "/integrations/feed"): _INTEGRATOR,
+    ("GET", "/integrations/audit"): _INTEGRATOR,
+    ("GET", "/integrations/sandbox"): _INTEGRATOR,
+    ("GET", "/integrations/certify"): _INTEGRATOR,
+    ("GET", "/integrations/certify/{id}"): _INTEGRATOR,
+    ("POST", "/integrations/keys"): _INTEGRATOR_DOES,
+    ("POST", "/integrations/keys/mail"): _INTEGRATOR_DOES,
+    ("POST", "/integrations/keys/{id}/revoke"): _INTEGRATOR_DOES,
+    ("POST", "/integrations/sandbox"): _INTEGRATOR_DOES,
+    ("POST", "/integrations/sandbox/orders"): _INTEGRATOR_DOES,
+    ("POST", "/integrations/certify"): _INTEGRATOR_DOES,
+    ("GET", "/mail/{token}"): _BY_LINK,
+    ("POST", "/mail/{token}"): _BY_LINK,
     ("GET", "/v1/feed"): _READER,
     ("GET", "/v1/events/{id}"): _READER,
 }  # fmt: skip

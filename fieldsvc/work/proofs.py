@@ -17,7 +17,7 @@ from fieldsvc.journal.stories import Stories, Story
 from fieldsvc.media.keeping import Media
 from fieldsvc.sites import EVERYWHERE, NOWHERE, Sites
 from fieldsvc.store.database import Database
-from fieldsvc.store.viewer import SUBSCRIBER, Viewer, site_for
+from fieldsvc.store.viewer import EVERY_SITE, SUBSCRIBER, Viewer, site_for
 from fieldsvc.work import kept_proofs, proof_document, proof_pdf
 from handlers import item, proof, tasks
 from handlers import media as pictures
@@ -47,28 +47,29 @@ _SHOWS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who asks: an account as the sender, or a person of the operator with the sites that they see."""
+    """Who asks: an account as the sender, a person of the operator with the sites that they see, or who received it."""
 
     account: str | None = None
     sites: Sites = NOWHERE
+    receives: bool = False  # and has shown so
 
     @property
     def viewer(self) -> Viewer:
         """For whom it is looked up."""
         if self.account is not None:
             return Viewer(SUBSCRIBER, self.account)
-        return Viewer("operator", site=site_for(self.sites))
+        return Viewer("operator", site=EVERY_SITE if self.receives else site_for(self.sites))
 
     @property
     def copy(self) -> str:
         """Whose copy it gets."""
-        return "sender" if self.account is not None else "operator"
+        return "addressee" if self.receives else "sender" if self.account is not None else "operator"
 
     def may(self, story: Story, site: str | None) -> bool:
         """Tell whether the item is theirs: the account's own, or handed over by their site."""
         if self.account is not None:
             return story.account == self.account
-        return site in self.sites
+        return self.receives or site in self.sites
 
 
 class Proofs:

@@ -12,6 +12,7 @@ import orjson
 
 from fieldsvc.store.access_case import CaseRow
 from fieldsvc.store.hazard import HazardRow
+from fieldsvc.store.household import ToldRow
 from fieldsvc.store.request import SheetRow
 from fieldsvc.store.run import MovedStop
 from fieldsvc.store.sheet import InstructionRow, NoteRow
@@ -161,6 +162,18 @@ def notebook(notes: Sequence[NoteRow], opened: Sequence[Any]) -> list[dict[str, 
             on = note.written_at.date().isoformat()
             shown.append({"kind": note.kind, "text": secret.get("text", ""), "by": by, "on": on})
     return shown
+
+
+def household(told: ToldRow, words: Any) -> Iterator[dict[str, Any]]:
+    """Yield what one household tells, each with the names that it is about; nothing of one that was erased."""
+    if not isinstance(words, Mapping):
+        return
+    names, on = ", ".join(words["names"]), told.touched_at.date().isoformat()
+    yield {"kind": "names", "text": names, "by": "household", "on": on}
+    said = {"hidden_box": words.get("box"), "floor": words.get("floor"), "code": words.get("code")}
+    for kind, text in {**said, **words.get("standing", {})}.items():
+        if text is not None:
+            yield {"kind": kind, "text": f"{names} · {text}" if text else names, "by": "household", "on": on}
 
 
 def hazards(found: Sequence[HazardRow], opened: Sequence[Any], planned: Round) -> list[dict[str, Any]]:

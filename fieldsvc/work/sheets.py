@@ -16,6 +16,7 @@ from fieldsvc.store import sheet as store
 from fieldsvc.store.access_case import CaseRow
 from fieldsvc.store.database import Database
 from fieldsvc.store.hazard import HazardRow
+from fieldsvc.store.household import ToldRow
 from fieldsvc.store.request import SheetRow
 from fieldsvc.store.run import Run
 from fieldsvc.store.sheet import IdentityRow, InstructionRow, NoteRow
@@ -53,6 +54,7 @@ class _Material:
     is_regular: bool
     identities: Sequence[IdentityRow]
     requests: Sequence[SheetRow]
+    households: Sequence[ToldRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class _Opened:
     given: Sequence[Any]
     identities: Sequence[Any]
     requests: Sequence[Any]
+    households: Sequence[Any]
 
 
 class Sheets:
@@ -124,12 +127,14 @@ class Sheets:
                 is_regular=is_regular,
                 identities=await seen.identities(points, who, found.day) if is_regular else (),
                 requests=await requests.on_sheet(seen.connection, run.run_id, points, *self._rounds.span_of(found.day)),
+                households=await seen.households(points),
             )
 
     async def _open(self, material: _Material) -> _Opened:
         groups: Sequence[Sequence[Any]] = (
             *(material.tasks, material.notes, material.hazards, material.given, material.identities),
             material.requests,
+            material.households,
         )
         blobs = [row.sealed for group in groups for row in group]
         opened = iter(await self._opener.open_blobs(blobs) if blobs else [])
@@ -189,11 +194,14 @@ def _stops(
 
 
 def _notebooks(material: _Material, opened: _Opened) -> dict[str, list[dict[str, Any]]]:
-    """Write the notebook of each delivery point that has one."""
+    """Write the notebook of each delivery point that has one, with what the households there tell."""
     found: dict[str, list[tuple[NoteRow, Any]]] = {}
     for note, secret in zip(material.notes, opened.notes, strict=True):
         found.setdefault(note.delivery_point_id, []).append((note, secret))
-    return {point: parts.notebook(*zip(*pairs, strict=True)) for point, pairs in found.items()}
+    books = {point: parts.notebook(*zip(*pairs, strict=True)) for point, pairs in found.items()}
+    for told, words in zip(material.households, opened.households, strict=True):
+        books.setdefault(told.delivery_point_id, []).extend(parts.household(told, words))
+    return books
 
 
 def _acquaintances(material: _Material, opened: _Opened) -> dict[str, list[parts.Named]]:

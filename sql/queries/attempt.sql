@@ -81,6 +81,16 @@ order by at desc, event_id, n limit $6;
 select max(at) filter (where status between 200 and 299) from (
   select at, status from attempt where endpoint = $1 order by at desc limit 1000) as newest;
 
+-- name: share
+-- Count how many of the newest ten thousand requests since a moment were taken; probes and tests are left out.
+select
+  coalesce(sum(repeats) filter (where status between 200 and 299), 0)::bigint as taken, coalesce(sum(repeats), 0)::bigint as sent
+from (
+  select status, repeats from attempt
+  where endpoint = $1 and at >= $2 and day >= ($2::timestamptz at time zone 'UTC')::date and n > 0
+  order by at desc limit 10000
+) as newest;
+
 -- name: make_days
 -- Make the partitions of the days to come.
 select make_attempt_days($1, $2);

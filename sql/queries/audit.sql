@@ -47,6 +47,16 @@ where (day, pos) < ($1, $2)
   and ($9::date is null or day >= $9) and ($10::date is null or day <= $10)
 order by day desc, pos desc limit $3;
 
+-- name: of_account
+-- Page through what was done in one account by its people, its keys and the operator, newest first: (account, day, position, limit).
+select day, pos, at, actor, role, action, subject, reason, site
+from audit
+where (role in ('member', 'subscriber') or subject like 'account/%')
+  and (day, pos) < ($2, $3) and action not in ('feed.read', 'event.seen', 'person.signed_in')
+  and (actor = $1 or subject = 'account/' || $1
+    or (role = 'member' and actor in (select id from account where parent = $1)))
+order by day desc, pos desc limit $4;
+
 -- name: of_carrier
 -- Page through who looked at one carrier's work, or at the list of a past day or at past alerts of their site, newest first: (carrier, site, day, position, limit, from).
 select day, pos, at, actor, role, action, subject, reason, site

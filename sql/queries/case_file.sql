@@ -24,3 +24,13 @@ where ($1::text is null or site = $1) and ($2::text is null or state = $2) and (
   and (opened_at, id) < ($4::timestamptz, $5::text)
 order by opened_at desc, id desc
 limit $6;
+
+-- name: about
+-- List the cases about one thing, newest first.
+select id, kind, subject, site, account, state, opened_at, due_at, closed_at, sealed
+from case_file where subject = $1 order by opened_at desc, id desc limit 20;
+
+-- name: due
+-- List open cases of a site or of all, by when their answer is due: (site or all, limit).
+select id, kind, subject, site, account, state, opened_at, due_at, closed_at, sealed
+from case_file where state = 'open' and ($1::text is null or site = $1) order by due_at nulls last, id limit $2;

@@ -101,12 +101,18 @@ set numerator = report_cell.numerator + excluded.numerator, denominator = report
   strength = report_cell.strength + excluded.strength;
 
 -- name: cells
--- Read the figures of an account (empty: of all) for months, a site or all, a service or all: (account, from, until, site, service, limit).
+-- Read the figures of an account (empty: of all) for months, a site or all, a service or all, but those of counters: (account, from, until, site, service, limit).
 select month, service, site, kpi, numerator, denominator, strength
 from report_cell
 where account = $1 and month >= $2 and month <= $3 and ($4::text is null or site = $4) and ($5::text is null or service = $5)
+  and service <> 'counter'
 order by month, service, site, kpi
 limit $6;
+
+-- name: cells_of
+-- Read the figures of a service at a site in a month: (site, service, month).
+select month, service, site, kpi, numerator, denominator, strength
+from report_cell where account = '' and site = $1 and service = $2 and month = $3 order by kpi;
 
 -- name: to_close
 -- Which months that are over are not closed?

@@ -1,7 +1,7 @@
 -- purpose: delivery changes
 
 -- name: save
--- Write a request as it is decided, give the sheet of its item a new version if `anew`, and tell it that the item is out: (id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at, state_at, from, to, starts_at, ends_at, since, sheet_at, cooled_at, target_hmac, closed_at, on_sheet, anew, steps, sealed).
+-- Write a request as it is decided, give the sheet of its item a new version if `anew`, and tell it that the item is out: (id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at, state_at, from, to, starts_at, ends_at, since, sheet_at, cooled_at, target_hmac, closed_at, on_sheet, anew, steps, sealed, customer).
 with concerned as (
   select run.id, run.day, run.round_id, task.state = 'planned' as is_planned
   from task join run on run.day = task.day and run.round_id = task.round_id
@@ -24,10 +24,10 @@ with concerned as (
 )
 insert into request (id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at,
   state_at, from_day, to_day, starts_at, ends_at, since, sheet_at, cooled_at, target_hmac, closed_at, on_sheet, steps, sealed,
-  sheet_run, sheet_version)
+  sheet_run, sheet_version, customer)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text[], $13::timestamptz, $14::timestamptz, $15::text::date,
   $16::text::date, $17::timestamptz, $18::timestamptz, $19::timestamptz, $20::timestamptz, $21::timestamptz, $22,
-  $23::timestamptz, $24, $26::text[], $27::bytea, (select id from newest), (select sheet_version from newest))
+  $23::timestamptz, $24, $26::text[], $27::bytea, (select id from newest), (select sheet_version from newest), $28)
 on conflict (id) do update set state = excluded.state, step = excluded.step, reason = excluded.reason, instead = excluded.instead,
   other = excluded.other, identity = excluded.identity, high_risk = excluded.high_risk, asked_at = excluded.asked_at,
   state_at = excluded.state_at, since = excluded.since, sheet_at = excluded.sheet_at, cooled_at = excluded.cooled_at,
@@ -64,13 +64,24 @@ on conflict (handler, kind, subject, key) do nothing;
 -- name: read
 -- Read one request.
 select id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at, state_at,
-  from_day, to_day, starts_at, ends_at, since, cooled_at, target_hmac, closed_at, on_sheet, steps, sealed, letters
+  from_day, to_day, starts_at, ends_at, since, cooled_at, target_hmac, closed_at, on_sheet, steps, sealed, letters, customer
 from request where id = $1;
+
+-- name: of_customer
+-- List the requests that a customer asked for while signed in, newest first: (customer, most).
+select id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at, state_at,
+  from_day, to_day, starts_at, ends_at, since, cooled_at, target_hmac, closed_at, on_sheet, steps, sealed, letters, customer
+from request where customer = $1 order by asked_at desc, id limit $2;
+
+-- name: held_of_item
+-- List the kinds of the requests on an item that others may not contradict: (subject).
+select distinct kind from request
+where subject = $1 and closed_at is null and state in ('verified', 'accepted', 'on_sheet', 'seen_by_carrier') order by kind;
 
 -- name: at_step
 -- List the open requests of some kinds that wait for something, oldest first.
 select id, subject, kind, state, step, reason, instead, other, asked_by, identity, high_risk, risk_reasons, asked_at, state_at,
-  from_day, to_day, starts_at, ends_at, since, cooled_at, target_hmac, closed_at, on_sheet, steps, sealed, letters
+  from_day, to_day, starts_at, ends_at, since, cooled_at, target_hmac, closed_at, on_sheet, steps, sealed, letters, customer
 from request where step = any($1::text[]) and kind = any($2::text[]) and closed_at is null order by asked_at, id limit $3;
 
 -- name: on_sheet
@@ -195,3 +206,30 @@ select id, subject, kind, state, step, reason, asked_at, from_day, to_day from r
 where subject = any($1::text[]) and closed_at is null
   and (state <> 'applied' or ((from_day is null or from_day <= $2) and (to_day is null or to_day >= $2)))
 order by asked_at, id;
+
+-- name: addressed
+-- Read the newest work on items that goes to a postcode, or to an address of which none is known: (postcode, since, limit).
+select task.subject, task.day, task.sealed, delivery_point.address, address.postcode, round.site
+from task
+left join delivery_point on delivery_point.id = task.delivery_point
+left join address on address.id = task.delivery_point
+left join round on round.id = task.round_id
+where task.service = 'item' and task.day >= $2 and coalesce(address.postcode, $1) = $1
+order by task.day desc, task.subject
+limit $3;
+
+-- name: over_days
+-- List the items of a site that lie at its office longer than they are kept, or will by a moment: (site, until, limit).
+select timer.subject, timer.kind, timer.due_at
+from timer
+where timer.handler = 'item' and (timer.kind = 'back_by' or (timer.kind = 'return_due' and timer.due_at <= $2))
+  and exists (
+    select 1 from task join round on round.id = task.round_id where task.subject = timer.subject and round.site = $1
+  )
+order by timer.kind, timer.due_at, timer.subject
+limit $3;
+
+-- name: asked_about
+-- List what was asked for an item or for its address, newest first: (item's subject, its address's).
+select id, kind, state, reason, asked_at, state_at from request
+where subject in ($1, $2) order by asked_at desc, id limit 20;

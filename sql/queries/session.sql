@@ -28,10 +28,21 @@ insert into session (token_sha256, account, created_at, expires_at)
 select $1, id, now(), $3 from account where id = $2 and revoked_at is null
 returning account;
 
+-- name: begin
+-- Start a session of somebody who has proved who they are: (session, account, expires_at, acr, proved_at, sealed).
+insert into session (token_sha256, account, created_at, expires_at, acr, proved_at, sealed)
+select $1, id, now(), $3, $4, $5, $6 from account where id = $2 and revoked_at is null
+returning account;
+
+-- name: sealed
+-- Read what a session keeps for the provider that it came from.
+select sealed from session where token_sha256 = $1 and ended_at is null;
+
 -- name: find
 -- Find the person of a live session.
-select account.id, account.kind, account.name, account.email, account.site, account.parent, account.scopes, account.revoked_at
-from session join account on account.id = session.account
+select account.id, account.kind, account.name, account.email, account.site, account.parent, account.scopes, account.revoked_at,
+  session.acr, session.proved_at, customer.sealed
+from session join account on account.id = session.account left join customer on customer.account = account.id
 where session.token_sha256 = $1 and session.ended_at is null and session.expires_at > now() and account.revoked_at is null;
 
 -- name: finish

@@ -220,3 +220,7 @@ select pg_try_advisory_lock(8121);
 -- name: end_expiring
 -- Let the next one.
 select pg_advisory_unlock(8121);
+
+-- name: of_subject
+-- Find the newest task of an account on one of some subjects.
+select task.id from task where task.subject = any($1::text[]) and task.account = $2 order by task.day desc, task.id limit 1;

@@ -201,8 +201,12 @@ async def _callers(stage: Stage) -> None:
     owner = next(each.account for each in made if each.name == "owner")
     people = [("supervisor", SITE), ("far supervisor", ELSEWHERE), ("counter", SITE)]
     people += [(role, None) for role in ("adviser", "address_quality", "operator", "auditor", "partner", "member")]
+    people.append(("signed-in customer", None))
     for name, at in people:
-        role, parent = name.removeprefix("far "), owner if name in ("partner", "member") else None
+        role, parent = (
+            name.removeprefix("far ").removeprefix("signed-in "),
+            owner if name in ("partner", "member") else None,
+        )
         person = await accounts.create_person(
             database, service.url, role, email=f"{name.split()[0]}@x.fr", site=at, parent=parent
         )

@@ -18,10 +18,13 @@ def every_try(stage: Stage) -> Tries:
     return {
         **_open(stage),
         **_phones(stage),
+        **_changes(stage),
+        **_households(),
         **_screens(stage),
         **_runs(stage),
         **_orders(stage),
         **_subscribers(stage),
+        **_desks(stage),
     }
 
 
@@ -64,6 +67,11 @@ def _open(_stage: Stage) -> Tries:
         "/supervision/addresses",
         "/supervision/reports",
         "/supervision/health",
+        "/suivi",
+        "/suivi/aide",
+        "/suivi/avis",
+        "/suivi/accessibilite",
+        "/suivi/confidentialite",
     )
     return {
         **{("GET", path): nothing for path in (*pages, *more)},
@@ -71,9 +79,57 @@ def _open(_stage: Stage) -> Tries:
         ("GET", "/static/{name}"): [Try({"name": next(iter(every_file()))}), Try({"name": "nothing.css"}, good=404)],
         ("GET", "/sign-in/{token}"): [Try({"token": "nonsense"}, good=410)],
         ("POST", "/sign-in/{token}"): [Try({"token": "nonsense"}, good=410)],
+        ("GET", "/suivi/sign-in"): nothing,
+        ("POST", "/suivi/sign-in"): [Try(good=415)],
+        ("GET", "/suivi/sign-in/provider"): [Try(good=303)],
+        ("GET", "/suivi/sign-in/callback"): [Try(good=401)],
+        ("GET", "/suivi/sign-in/code"): [Try(good=303)],
+        ("POST", "/suivi/sign-in/code"): [Try(good=415)],
+        ("GET", "/suivi/compte"): [],  # what it says is who asks: tests/acceptance/test_sign_in.py
+        ("POST", "/suivi/compte/close"): [Try(good=415)],
+        ("GET", "/staff/sign-in"): nothing,
+        ("GET", "/staff/sign-in/callback"): [Try(good=401)],
+        ("POST", "/suivi/avis"): [Try(good=415)],
+        ("POST", "/suivi"): [Try(good=415)],  # a page's form: tests/web/test_following.py
+        ("GET", "/suivi/{token}"): [Try({"token": "nonsense"}, good=410)],
+        ("GET", "/suivi/{token}/preuve"): [Try({"token": "nonsense"}, good=410)],
+        ("POST", "/suivi/{token}/preuve"): [Try({"token": "nonsense"}, good=410)],
+        ("GET", "/suivi/{token}/preuve.pdf"): [Try({"token": "nonsense"}, good=410)],
         ("GET", "/signed-in"): [],  # what it says is who asks: below
         ("POST", "/sign-out"): [Try(good=403)],  # the token is a field of its form
         ("POST", "/v1/devices/enrol"): [Try(body={"code": "AAAA-BBBB-CCCC-DDDD"}, good=401)],
+    }
+
+
+def _changes(stage: Stage) -> Tries:
+    """Ask for the pages of delivery changes by links that are none, and for the file of a request."""
+    none, paths = {"ref": "DC-0", "token": "nonsense"}, ("demandes", "stop")
+    return {
+        **{(method, "/suivi/{token}/modifier"): [Try({"token": "nonsense"}, good=410)] for method in ("GET", "POST")},
+        ("GET", "/suivi/reexpedition"): [Try()],
+        ("POST", "/suivi/reexpedition"): [Try(good=303)],
+        ("GET", "/suivi/demandes"): [Try()],
+        **{("GET", f"/suivi/{each}/{{ref}}/{{token}}"): [Try(none, good=404)] for each in paths},
+        **{("POST", f"/suivi/{each}/{{ref}}/{{token}}"): [Try(none, good=415)] for each in paths},
+        ("GET", "/suivi/dossier/{ref}"): near_and_far(stage, "change", key="ref"),
+    }
+
+
+def _households() -> Tries:
+    """Ask for what customers say of an item by a link that is none, and for households without being a customer."""
+    gone, first, no_form = (
+        Try({"token": "nonsense"}, good=410),
+        Try({"id": "HH-1"}, good=303),
+        Try({"id": "HH-1"}, good=415),
+    )
+    voices, foyer = ("contester", "satisfaction"), ("consignes", "boite", "quitter")
+    return {
+        **{(method, f"/suivi/{{token}}/{each}"): [gone] for each in voices for method in ("GET", "POST")},
+        **{("GET", f"/suivi/foyer{each}"): [Try(good=303)] for each in ("", "/adresse")},
+        ("GET", "/suivi/visites"): [Try(good=303)],
+        **{("GET", f"/suivi/foyer/{{id}}/{each}"): [first] for each in foyer},
+        **{("POST", f"/suivi/foyer/{{id}}/{each}"): [no_form] for each in (*foyer, "code")},
+        ("POST", "/suivi/foyer/adresse"): [Try(good=415)],
     }
 
 
@@ -180,7 +236,18 @@ def _orders(stage: Stage) -> Tries:
         Try(body=wish, about=Thing(SITE, known=True), good=409),
         Try(body=unknown, about=Thing(ELSEWHERE), good=409),
     ]
+    orders = near_and_far(stage, "task")
+    said = [replace(each, good=415) for each in orders]  # a page's form: tests/web/test_partner.py
     return {
+        ("GET", "/partner"): [Try()],
+        ("POST", "/partner/find"): [Try(good=415)],
+        ("GET", "/partner/new/{service}"): [Try({"service": "home_visit"}), Try({"service": "medication"}, good=404)],
+        ("POST", "/partner/new/{service}"): [Try({"service": "home_visit"}, good=415)],
+        ("GET", "/partner/orders/{id}"): orders,
+        ("GET", "/partner/orders/{id}/label"): [replace(each, good=404) for each in orders],  # delivered already
+        ("GET", "/partner/orders/{id}/proof"): orders,
+        ("POST", "/partner/orders/{id}/cancel"): said,
+        ("POST", "/partner/orders/{id}/say"): said,
         ("GET", "/v1/tasks"): [Try()],
         ("POST", "/v1/tasks"): [Try(body={}, good=422)],
         ("GET", "/v1/tasks/{id}"): tasks(),
@@ -194,6 +261,34 @@ def _orders(stage: Stage) -> Tries:
         ),
         ("POST", "/v1/delivery-changes/{id}/cancel"): near_and_far(stage, "change", body={}),
         ("POST", "/v1/delivery-changes/{id}/stop"): near_and_far(stage, "change", body={}),
+    }
+
+
+def _desks(stage: Stage) -> Tries:
+    """Ask for the pages of the counter and the adviser; their forms: tests/web/test_counter.py, test_adviser.py."""
+    items, why = pair(stage, "near-item", "far-item", key="item_id"), "?reason=complaint"
+    asked, cases = near_and_far(stage, "change"), near_and_far(stage, "case")
+    no_form = [replace(items[0], good=415, about=None)]
+    return {
+        ("GET", "/counter"): [Try()],
+        ("POST", "/counter"): [Try(good=415)],
+        ("GET", "/counter/items/{item_id}"): items,
+        ("POST", "/counter/items/{item_id}"): no_form,
+        ("GET", "/counter/returns"): [Try()],
+        ("GET", "/counter/waits"): [Try()],
+        ("GET", "/suivi/{token}/ici"): [Try({"token": "nonsense"}, good=410)],
+        ("POST", "/suivi/{token}/ici"): [Try({"token": "nonsense"}, good=415)],
+        ("GET", "/adviser"): [Try()],
+        ("POST", "/adviser"): [Try(good=415)],
+        ("GET", "/adviser/cases"): [Try()],
+        ("GET", "/adviser/cases/{id}"): cases,
+        ("POST", "/adviser/cases/{id}"): [replace(cases[0], good=415, about=None)],
+        ("GET", "/adviser/items/{item_id}"): [replace(each, query=why) for each in items],
+        ("POST", "/adviser/items/{item_id}/cases"): no_form,
+        ("GET", "/adviser/items/{item_id}/change"): [replace(each, query=f"{why}&kind=hold") for each in items],
+        ("POST", "/adviser/items/{item_id}/change"): no_form,
+        ("GET", "/adviser/changes/{id}"): asked,
+        ("POST", "/adviser/changes/{id}"): [replace(asked[0], good=415, about=None)],
     }
 
 
@@ -223,6 +318,35 @@ def _replays(stage: Stage, endpoints: Sequence[Try]) -> Tries:
     }
 
 
+def _portal(stage: Stage, endpoints: list[Try]) -> Tries:
+    """Ask for the pages of subscribers; what is no form is refused once it is known whose the endpoint is."""
+    page, no_form = "/integrations/endpoints/{id}", [replace(each, good=415) for each in endpoints]
+    events = [replace(each, path={**each.path, "event_id": stage.names["near event"]}) for each in endpoints]
+    return {
+        ("GET", "/integrations"): [Try()],
+        ("GET", "/integrations/endpoints/new"): [Try()],
+        ("POST", "/integrations/endpoints/new"): [Try(good=415)],
+        **{("GET", page + part): endpoints for part in ("", "/edit", "/secret")},
+        **{("POST", page + part): no_form for part in ("", "/edit", "/secret", "/test", "/resend")},
+        ("GET", page + "/events/{event_id}"): events,
+    }
+
+
+def _account_pages() -> Tries:
+    """Ask for the other pages of an account: no body of these tries is a form."""
+    path, no_form = "/integrations/", [Try(good=415)]
+    lists = ("keys", "catalogue", "feed", "audit", "sandbox", "certify")
+    return {
+        **{("GET", path + name): [Try()] for name in lists},
+        ("GET", path + "catalogue/{name}"): [Try({"name": "item.delivered"}), Try({"name": "no.such"}, good=404)],
+        ("GET", path + "certify/{id}"): [Try({"id": f"day_{'0' * 16}"}, good=404)],
+        **{("POST", path + name): no_form for name in ("keys", "keys/mail", "sandbox", "sandbox/orders", "certify")},
+        ("POST", path + "keys/{id}/revoke"): [Try({"id": "first"}, good=415)],
+        ("GET", "/mail/{token}"): [Try({"token": "nonsense"}, good=410)],
+        ("POST", "/mail/{token}"): [Try({"token": "nonsense"}, good=410)],
+    }
+
+
 def _subscribers(stage: Stage) -> Tries:
     endpoints = near_and_far(stage, "endpoint")
     events = [*near_and_far(stage, "event"), *near_and_far(stage, "visit")]
@@ -243,6 +367,8 @@ def _subscribers(stage: Stage) -> Tries:
         ("GET", "/v1/endpoints/{id}/parked"): endpoints,
         ("GET", "/v1/endpoints/{id}/dead-letters"): endpoints,
         **_replays(stage, endpoints),
+        **_portal(stage, endpoints),
+        **_account_pages(),
         ("GET", "/v1/feed"): [Try()],
         ("GET", "/v1/events/{id}"): events,
     }

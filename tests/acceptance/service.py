@@ -112,9 +112,9 @@ class Service:
             logging.getLogger().removeHandler(self._handler)
             structlog.configure(**self._before)
 
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
+    def call(self, work: Coroutine[Any, Any, T], *, within_s: float = 60) -> T:
         """Run a coroutine in the service's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(within_s)
 
     def _record(self) -> None:
         """Log as the service does, but into memory; other libraries' logs as well, however chatty.

@@ -33,7 +33,10 @@ Route = tuple[str, str]
 T = TypeVar("T")
 ROUTES: Sequence[Route] = sorted(TABLE)
 ENDLESS = ("GET", "/v1/live")  # a stream: it is asked by HEAD here
+OF_PEOPLE = ("/suivi", "/mail", "/partner", "/integrations", "/counter", "/adviser", "/staff")
 PAGES = {"/sign-in/{token}", "/signed-in", "/sign-out"}  # their refusals are pages for people, too
+PAGE_OF_NOTHING = {303, 400, 404, 410, 415}  # leads to the sign-in, is over, or takes forms alone
+PAGES |= {path for _, path in TABLE if path.startswith(OF_PEOPLE) and not path.startswith("/suivi/v2/")}
 SAYS_ITS_NAMES = {"/suivi/v2/idships/{ids}"}  # in the form that La Poste's Suivi has: an id and a code, and no problem
 APPS = {"/owntracks", "/osmand/{token}"}  # of others: whatever comes is answered 200 and kept aside, or a queue blocks
 EVENTS = {"/v1/events", "/v1/positions"}
@@ -163,8 +166,19 @@ ENDPOINT_OPTIONS = {
 }  # fmt: skip
 BODILESS = {
     ("POST", path) for path in (
+        "/suivi/{token}/modifier", "/suivi/reexpedition", "/suivi/demandes/{ref}/{token}", "/suivi/stop/{ref}/{token}",
+        "/suivi/{token}/contester", "/suivi/{token}/satisfaction", "/suivi/foyer/adresse", "/suivi/foyer/{id}/code",
+        "/suivi/foyer/{id}/consignes", "/suivi/foyer/{id}/boite", "/suivi/foyer/{id}/quitter",
+        "/partner/find", "/partner/new/{service}", "/partner/orders/{id}/cancel", "/partner/orders/{id}/say",
         "/sign-in/{token}", "/sign-out", "/v1/cover/proposals/{id}/confirm", "/v1/endpoints/{id}/pause",
-        "/v1/endpoints/{id}/test", "/v1/endpoints/{id}/replays/{rid}/pause", "/v1/endpoints/{id}/replays/{rid}/resume",
+        "/counter", "/counter/items/{item_id}", "/suivi/{token}/ici", "/adviser", "/adviser/cases/{id}",
+        "/adviser/items/{item_id}/cases", "/adviser/items/{item_id}/change", "/adviser/changes/{id}",
+        "/suivi/sign-in", "/suivi/sign-in/code", "/suivi/compte/close",
+        "/suivi", "/suivi/avis", "/suivi/{token}/preuve", "/v1/endpoints/{id}/test", "/v1/endpoints/{id}/replays/{rid}/pause", "/v1/endpoints/{id}/replays/{rid}/resume",
+        "/mail/{token}", "/integrations/keys", "/integrations/keys/mail", "/integrations/keys/{id}/revoke",
+        "/integrations/sandbox", "/integrations/sandbox/orders", "/integrations/certify",
+        "/integrations/endpoints/new", "/integrations/endpoints/{id}", "/integrations/endpoints/{id}/edit",
+        "/integrations/endpoints/{id}/secret", "/integrations/endpoints/{id}/test", "/integrations/endpoints/{id}/resend",
     )
 } | {("PUT", "/v1/media/{sha256}"), ("POST", "/v1/relays")}  # fmt: skip
 
@@ -390,7 +404,7 @@ def test_b15_a_strange_name_in_a_path_is_the_name_of_nothing(hall: Hall) -> None
         parts = route[1].split("/")
         if "{" not in route[1]:
             continue
-        expected = {401, 404} if "osmand" in parts else {404, 410} if "sign-in" in parts else {400, 404}
+        expected = {401, 404} if "osmand" in parts else PAGE_OF_NOTHING if route[1] in PAGES else {400, 404}
         body = b"{}" if route[0] in ("POST", "PUT", "PATCH") else None
         for name in hall.some(NAMES, 5):
             path = "/".join(name if part.startswith("{") else part for part in parts)
@@ -416,7 +430,7 @@ def test_a_strange_query_is_answered_or_refused(hall: Hall) -> None:
         if route[0] == "GET":
             for value in hall.some(QUERIES, 7 if name != CANARY else 19):
                 hall.send(
-                    route, f"{hall.path(route)}?{name}={value}", expected={200, 207, 304, 400, 401, 404, 410, 422}
+                    route, f"{hall.path(route)}?{name}={value}", expected={200, 207, 303, 304, 400, 401, 404, 410, 422}
                 )
 
 

@@ -130,7 +130,7 @@ def asked(stage: Stage, tries: Tries, pairs: Iterable[tuple[Route, Who]]) -> lis
         if who.kind not in row.own and CUSTOMER not in row.own:
             many = many[:1]
         found += [(route, row, who, number, each) for number, each in enumerate(many)]
-    return stage.service.call(stage.send(found))
+    return stage.service.call(stage.send(found), within_s=280)
 
 
 def wrong(tries: Tries, found: Iterable[Asked]) -> dict[Route, list[str]]:
@@ -207,7 +207,7 @@ def test_a_member_that_nobody_asked_for_is_refused(stage: Stage, tries: Tries) -
         able = (who for who in stage.whos.values() if who.kind in row.own and who.state == "good")
         who = next((who for who in able if expected(row, who, each) == each.good), stage.whos["nobody"])
         sent.append((route, row, who, number, replace(each, body={**each.body, "surprise": 1})))
-    taken = [each for each in stage.service.call(stage.send(sent)) if each.status not in (400, 422)]
+    taken = [each for each in stage.service.call(stage.send(sent), within_s=280) if each.status not in (400, 422)]
     assert [(each.route, each.who.name, each.status) for each in taken] == []
     assert len({route for route, _, _ in taking}) >= 19
 

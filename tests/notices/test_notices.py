@@ -328,7 +328,7 @@ def test_settings_name_the_ways_and_a_wrong_one_refuses_to_start() -> None:
         notice_gateway_url="https://gateway.example", notice_gateway_secret=SecretStr(SECRET),
         smtp_url=SecretStr("smtps://u:p@mail.example"), mail_from="post@example.org",
     )  # fmt: skip
-    assert sorted(ways_of(https)) == ["email", "mobile", "postal"]
+    assert sorted(ways_of(https)) == ["email", "mobile", "postal", "voice"]
     for wrong in (
         Settings(smtp_url=SecretStr("http://mail.example"), mail_from="post@example.org"),
         Settings(smtp_url=SecretStr("smtp://mail.example")),

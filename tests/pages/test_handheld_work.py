@@ -20,6 +20,7 @@ from tests.pages.handheld import Phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROUND = "T05"
+FORM = "application/x-www-form-urlencoded"
 SERIALS = itertools.count(71_000_001, 137)
 COUNTER = """() => {
   window.touches = 0;
@@ -205,6 +206,12 @@ async def test_undo_takes_the_scan_back_and_nothing_is_sent(site: Site, page: Op
     assert [each["type"] for each in hands.journal(item) if "item." in each["type"]] == ["fieldsvc.item.delivered.v1"]
 
 
+async def code_is_known(site: Site, written: str) -> bool:
+    """Ask as somebody does who holds the paper notice."""
+    sent = site.service.ask("POST", "/suivi/avis", f"code={written}", headers={"Content-Type": FORM})
+    return sent.status == 303
+
+
 async def test_a_registered_item_and_nobody_home_is_a_scan_and_one_touch(site: Site, page: Open, note: Note) -> None:
     item = registered()
     ordered(site, item, place=5, requirements=["identity", "signature"])
@@ -217,9 +224,11 @@ async def test_a_registered_item_and_nobody_home_is_a_scan_and_one_touch(site: S
         await expect(card).to_contain_text("Samir Sourdeval")
         await hands.press("Absent")
         card = await hands.card("notice")
-    for word in ("À retirer à", "Jusqu'au", item):
+    for word in ("À retirer à", "Jusqu'au", "Code de l'avis", item):
         await expect(card.locator(".paper")).to_contain_text(word)
+    written = await card.locator(".paper dd").last.inner_text()
     await hands.settled("item.held")
+    assert await code_is_known(site, written)
     attempted, held = hands.journal(item)[-2:]
     assert attempted["type"] == "fieldsvc.item.delivery_attempted.v1"
     assert (attempted["data"]["reason"], attempted["data"]["next"]) == ("absent", "office_hold")

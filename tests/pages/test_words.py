@@ -12,6 +12,8 @@ CALLED = re.compile(r"\bt\('([a-z0-9_.]+)'")
 BUILT = re.compile(r"\b(?:t|link|card)\('([a-z0-9_.]*\.)' ~")
 BELOW = re.compile(r"words\('([a-z0-9_.]+)'\)")
 NAMED = re.compile(r"'([a-z_]+\.[a-z0-9_.]+)'")  # handed to a macro
+FAULTS = re.compile(r'"([a-z_]+\.[a-z0-9_.]+)"')  # what a view says of a form, by its key
+VIEWS = [path.read_text(encoding="utf-8") for path in FOLDER.parent.glob("*.py")]
 
 
 def test_every_phrase_is_there_in_both_languages_with_the_same_parts() -> None:
@@ -38,6 +40,7 @@ def test_every_key_that_a_template_names_exists_and_every_phrase_is_used() -> No
         used |= called | set(NAMED.findall(text))
         prefixes = set(BUILT.findall(text)) | set(BELOW.findall(text)) | {key for key in called if key.endswith(".")}
         used |= {key for key in known for prefix in prefixes if key.startswith(prefix)}
+    used |= {key for text in VIEWS for key in FAULTS.findall(text)}
     errors = {key for key in known if key.startswith("error.")}  # chosen by the status
     assert known - used - errors == set()
 

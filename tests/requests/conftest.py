@@ -1,9 +1,11 @@
 """The small town of planned work, with an item on its way, and the desk that takes delivery changes."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -11,16 +13,21 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from fieldsvc.access import accounts
 from fieldsvc.access.callers import Access
+from fieldsvc.access.oidc import Flow
 from fieldsvc.access.tokens import csrf_of
 from fieldsvc.journal.sealed import Vault, open_vault
 from fieldsvc.journal.timers import Timers
 from fieldsvc.requests.codes import Codes
 from fieldsvc.requests.desk import Desk
+from fieldsvc.requests.drafts import draft_key
+from fieldsvc.requests.links import link_key
 from fieldsvc.requests.office import Office as RequestOffice
 from fieldsvc.settings import Settings
 from fieldsvc.store.run import Run, read
-from fieldsvc.web import carrier, delivery_changes, rights
+from fieldsvc.web import carrier, change_pages, delivery_changes, following, request_pages, rights
 from fieldsvc.web.auth import ACCESS, CSRF_HEADER, admitted
+from fieldsvc.web.sign_in import SIGN_IN, signing_of
+from fieldsvc.work.placement import Placer
 from handlers.story import Actor
 from tests.access.conftest import problems
 from tests.work.conftest import BASE, TODAY, Office, empty, office, town
@@ -28,6 +35,15 @@ from tests.work.conftest import BASE, TODAY, Office, empty, office, town
 __all__ = ["empty", "office", "town"]
 CHANGES = "/v1/delivery-changes"
 ITEM = "LL456789015FR"
+
+
+class Vouching:
+    """A provider that has levels; how it is asked is tried in tests/web/test_sign_in.py."""
+
+    client = SimpleNamespace(acr=("eidas2", "eidas3"))
+
+    async def begin_url(self, flow: Flow) -> str:
+        return f"https://id.example/?{urlencode({'acr_values': ' '.join(flow.acr), 'next': flow.next})}"
 
 
 @dataclass
@@ -43,6 +59,8 @@ class Counter:
     postcode: str
     round_id: str
     site: str
+    access: Access
+    address: str
 
     async def ask(self, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
         return await self.call("POST", CHANGES, body, **headers)
@@ -60,9 +78,10 @@ class Counter:
         dates = {name: details.pop(name) for name in ("from", "to") if name in details}
         return {"kind": kind, "item_id": ITEM, **dates, "details": {"postcode": self.postcode, **details}}
 
-    async def person(self, role: str, site: str | None = None) -> dict[str, str]:
+    async def person(self, role: str, site: str | None = None, name: str | None = None) -> dict[str, str]:
         where = site or (self.site if role in ("supervisor", "counter") else None)
-        made = await accounts.create_person(self.office.database, BASE, role, email=f"{role}@x.fr", site=where)
+        email, database = f"{name or role}@x.fr", self.office.database
+        made = await accounts.create_person(database, BASE, role, email=email, site=where, vault=self.vault)
         session = await accounts.sign_in(self.office.database, made["sign_in_url"].rsplit("/", 1)[1], loopback=False)
         assert session is not None
         return {"Cookie": f"fieldsvc_session={session}", CSRF_HEADER: csrf_of(session)}
@@ -110,13 +129,17 @@ async def counter(office: Office) -> AsyncIterator[Counter]:
     app[delivery_changes.DESK] = Desk.of(
         settings, office.database, vault, opener=office.opener, commands=office.commands, rounds=office.rounds
     )
-    app.add_routes([*delivery_changes.routes])
+    app[following.LINK_KEY], app[change_pages.DRAFT_KEY] = link_key(vault), draft_key(vault)
+    app[SIGN_IN] = replace(signing_of(settings, office.database, vault), provider=Vouching())  # type: ignore[arg-type]
+    app[change_pages.PLACER] = Placer(office.database)
+    app.add_routes([*delivery_changes.routes, *change_pages.routes, *request_pages.routes])
     rights.bind(app, complete=False)
     planned = office.town.rounds[0]
     place = planned.stops[3].point
     made = RequestOffice(office.database, vault, office.opener, office.commands, base_url=BASE)
     async with TestClient(TestServer(app)) as client:
         codes, where = Codes(vault), (place.id, place.postcode, planned.round_id, planned.site)
-        desk = Counter(office, vault, client, made, codes, *where)
+        (known,) = await office.fetch("select address from delivery_point where id = $1", place.id)
+        desk = Counter(office, vault, client, made, codes, *where, app[ACCESS], known["address"])
         await desk.order()
         yield desk

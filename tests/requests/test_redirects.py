@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fieldsvc.notices.templates import render
-from fieldsvc.store.request import forget_before
+from fieldsvc.store.request import forget_before, keep_contact
 from handlers import products
 from handlers.story import Actor
 from tests.requests.conftest import CHANGES, Counter
-from tests.work.conftest import TODAY
+from tests.work.conftest import BASE, TODAY
 
 MOVE: dict[str, Any] = {
     "kind": "redirect_permanent",
@@ -39,7 +39,7 @@ async def test_a_mover_is_seen_gets_a_letter_gives_its_code_and_waits(counter: C
     assert letter["to"] == {"delivery_point_id": counter.point, "addressee": "Mme Martin"}
     text = render("delivery_change_code", "fr", letter["params"]).text
     assert letter["params"]["code"] in text
-    _, stop_token = letter["params"]["stop_url"].split("#")
+    _, stop_token = letter["params"]["stop_url"].rsplit("/", 1)
     run = await counter.run()
     (entry,) = (await counter.office.sheets.sheet(run))["requests"]
     assert "Mme Martin" in entry["what"]["fr"]
@@ -142,3 +142,39 @@ async def test_a_no_at_the_door_freezes_it(counter: Counter) -> None:
         "frozen",
         "door_checked",
     ]
+
+
+async def test_attack_contact_changed_first_the_one_before_is_warned_as_well(counter: Counter) -> None:
+    """A thief who takes over the mail or the telephone first is not alone in being told."""
+    now, database = datetime.now(UTC), counter.office.database
+    for name, days in (("victim@example.org", 400), ("thief@example.org", 2)):
+        at = now - timedelta(days=days)
+        sealed = await counter.requests._sealed(f"delivery_point/{counter.point}", {"email": name, "lang": "fr"}, at)
+        await keep_contact(database, counter.point, counter.codes.contact(name), sealed=sealed, verified_at=at)
+    staff = await counter.person("counter")
+    _, made = await counter.ask({**MOVE, "delivery_point_id": counter.point, "identity": "counter"}, **staff)
+    rows = await counter.office.fetch("select sealed from notice where template = 'delivery_change_warning'")
+    told = await counter.office.opener.open_blobs([row["sealed"] for row in rows])
+    assert {each["to"] for each in told} == {"victim@example.org", "thief@example.org"}
+    stop = told[0]["params"]["stop_url"].removeprefix(BASE)
+    reference, token = stop.removeprefix("/suivi/stop/").split("/")
+    assert (reference, token) == (made["request_id"], counter.codes.stop_token(reference))
+    reasons = await counter.office.value("select risk_reasons from request where id = $1", reference)
+    assert "contact_changed" in reasons
+
+
+async def test_attack_unfreeze_by_support_nobody_of_the_staff_sets_a_frozen_one_going(counter: Counter) -> None:
+    staff = await counter.person("counter")
+    _, made = await counter.ask({**MOVE, "delivery_point_id": counter.point, "identity": "counter"}, **staff)
+    await counter.requests.work(datetime.now(UTC))
+    code = (await letter_of(counter, made["request_id"]))["params"]["code"]
+    path, own = counter.own(made)
+    token = counter.codes.stop_token(made["request_id"])
+    assert (await counter.call("POST", f"{path}/stop", {"token": token}))[1]["state"] == "frozen"
+    for role in ("counter", "adviser"):
+        who = await counter.person(role)
+        assert (await counter.call("POST", f"{path}/confirm", {"identity": "counter"}, **who))[0] == 409
+        assert (await counter.call("POST", f"{path}/confirm", {"code": code}, **who))[0] == 409
+    assert (await counter.call("POST", f"{path}/confirm", {"code": code}, **own))[0] == 409
+    await counter.fire()
+    assert (await counter.state(made["request_id"]))[0] == "frozen"

@@ -27,6 +27,7 @@ READER = {
     "delivery_point": "address id round_id",
     "device": "carrier revoked_at site",
     "hazard": "*",
+    "household": "*",
     "idea": "*",
     "report_cell": "*",
     "request": "*",
@@ -53,11 +54,11 @@ SUBSCRIBER = {
 }
 CLOSED = frozenset(
     """
-    address audit audit_end audit_head commune contact cover_proposal cursor delivery_point_cursor delivery_point_memory desk
+    address api_key audit audit_end audit_head commune contact certificate cover_proposal cursor customer delivery_point_cursor delivery_point_memory desk
     dispatcher endpoint_secret enrolment erasure event_id idempotency instruction kept_proof lane_backlog learned_time legal_hold media
-    media_want migration moved_point notebook notice person_key pilot progress quarantine receipt replay_cursor replay_event report_cursor report_month
-    report_subject report_waiting run_state run_thing sealed session shard sheet_shown sign_in silence_learned silent_stretch
-    state stop_move store stream_lane timer told track window_threat
+    media_want migration moved_point notebook notice notice_code person_key pilot progress quarantine receipt replay_cursor replay_event report_cursor report_month
+    report_subject report_waiting run_state run_thing sealed session shard sheet_shown sign_in sign_in_answer sign_in_code silence_learned silent_stretch
+    state stop_move store stream_lane timer told track unwanted_mail visit_relative window_threat
     """.split()
 )
 _GRANTED = """

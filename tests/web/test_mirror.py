@@ -451,9 +451,22 @@ NOT_NOTED = {
     "/v1/delivery-points": "places", "/v1/hazards": "places", "/v1/cases": "without what was said",
     "/v1/ideas": "told to all colleagues", "/v1/endpoints": "their own", "/v1/endpoints/{id}": "their own",
     "/v1/endpoints/{id}/attempts": "their own", "/v1/endpoints/{id}/replays": "their own",
-    "/v1/endpoints/{id}/replays/{rid}": "their own",
+    "/v1/endpoints/{id}/replays/{rid}": "their own", "/partner/new/{service}": "an empty form",
     "/v1/endpoints/{id}/parked": "their own", "/v1/endpoints/{id}/dead-letters": "their own",
     "/suivi/v2/idships/{ids}": "public states of items",
+    "/counter": "a form", "/counter/waits": "figures of an office", "/adviser": "a form",
+    "/adviser/cases": "without what was said",
+    "/integrations/keys": "their own",
+    "/integrations/catalogue": "what there is",
+    "/integrations/catalogue/{name}": "what there is",
+    "/integrations/feed": "their own",
+    "/integrations/audit": "their own",
+    "/integrations/sandbox": "made up",
+    "/integrations/certify": "their own",
+    "/integrations/certify/{id}": "their own",
+    "/integrations": "their own", "/integrations/endpoints/new": "the page alone",
+    "/integrations/endpoints/{id}": "their own", "/integrations/endpoints/{id}/edit": "their own",
+    "/integrations/endpoints/{id}/secret": "their own",
 }  # fmt: skip
 
 

@@ -26,6 +26,9 @@ class Who(StrEnum):
     DEVICE = "a device"
     ACCOUNT = "a subscriber's account"
     PERSON = "a signed-in person"
+    STAFF = "a signed-in person, but for customers"
+    PARTNER = "a partner"
+    CUSTOMER = "a signed-in customer"
     ORDERER = "an account, an adviser or a supervisor"
     VIEWER = "a device, an account, a supervisor or the operator"
     PROVER = "an account, an adviser, a supervisor or the operator"
@@ -37,6 +40,9 @@ class Who(StrEnum):
     REPORTER = "a supervisor, the operator or an auditor"
     ANSWERER = "a supervisor, an adviser or the operator"
     AUDITOR = "an auditor"
+    MEMBER = "a subscriber's person"
+    CLERK = "somebody of the counter"
+    ADVISER = "an adviser"
     COLLEAGUE = "a device, a supervisor or the operator"
     SENDER = "a device, an account, or a person with the CSRF token"
 
@@ -50,6 +56,42 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/asyncapi.json"): Who.ANYONE,
     ("GET", "/docs"): Who.ANYONE,
     ("GET", "/discretion"): Who.ANYONE,
+    ("GET", "/suivi/sign-in"): Who.ANYONE,
+    ("POST", "/suivi/sign-in"): Who.LINK,  # a page's form, and what the browser keeps: tests/acceptance/test_sign_in.py
+    ("GET", "/suivi/sign-in/provider"): Who.LINK,
+    ("GET", "/suivi/sign-in/callback"): Who.LINK,
+    ("GET", "/suivi/sign-in/code"): Who.LINK,
+    ("POST", "/suivi/sign-in/code"): Who.LINK,
+    ("GET", "/suivi/compte"): Who.LINK,
+    ("POST", "/suivi/compte/close"): Who.CUSTOMER,
+    ("GET", "/staff/sign-in"): Who.ANYONE,
+    ("GET", "/staff/sign-in/callback"): Who.LINK,
+    ("GET", "/suivi"): Who.ANYONE,
+    ("POST", "/suivi"): Who.LINK,
+    ("GET", "/suivi/aide"): Who.ANYONE,
+    ("GET", "/suivi/avis"): Who.ANYONE,
+    ("POST", "/suivi/avis"): Who.LINK,
+    ("GET", "/suivi/accessibilite"): Who.ANYONE,
+    ("GET", "/suivi/confidentialite"): Who.ANYONE,
+    ("GET", "/suivi/{token}"): Who.LINK,
+    ("GET", "/suivi/{token}/preuve"): Who.LINK,
+    ("POST", "/suivi/{token}/preuve"): Who.LINK,
+    ("GET", "/suivi/{token}/preuve.pdf"): Who.LINK,
+    ("GET", "/suivi/visites"): Who.LINK,
+    ("GET", "/suivi/foyer"): Who.LINK,  # or who signs in first: tests/web/test_households.py
+    ("GET", "/suivi/foyer/adresse"): Who.LINK,
+    ("GET", "/suivi/foyer/{id}/consignes"): Who.LINK,
+    ("GET", "/suivi/foyer/{id}/boite"): Who.LINK,
+    ("GET", "/suivi/foyer/{id}/quitter"): Who.LINK,
+    ("POST", "/suivi/foyer/adresse"): Who.CUSTOMER,
+    ("POST", "/suivi/foyer/{id}/code"): Who.CUSTOMER,
+    ("POST", "/suivi/foyer/{id}/consignes"): Who.CUSTOMER,
+    ("POST", "/suivi/foyer/{id}/boite"): Who.CUSTOMER,
+    ("POST", "/suivi/foyer/{id}/quitter"): Who.CUSTOMER,
+    ("GET", "/suivi/{token}/contester"): Who.LINK,
+    ("POST", "/suivi/{token}/contester"): Who.LINK,
+    ("GET", "/suivi/{token}/satisfaction"): Who.LINK,
+    ("POST", "/suivi/{token}/satisfaction"): Who.LINK,
     ("GET", "/discretion/carriers"): Who.ANYONE,
     ("GET", "/v1/discretion"): Who.ANYONE,
     ("POST", "/v1/devices/enrol"): Who.LINK,
@@ -119,6 +161,16 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/v1/tasks/{id}"): Who.ORDERER,
     ("PATCH", "/v1/tasks/{id}"): Who.ORDERER,
     ("DELETE", "/v1/tasks/{id}"): Who.ORDERER,
+    ("GET", "/suivi/{token}/modifier"): Who.LINK,
+    ("POST", "/suivi/{token}/modifier"): Who.LINK,
+    ("GET", "/suivi/reexpedition"): Who.ANYONE,
+    ("POST", "/suivi/reexpedition"): Who.LINK,  # a customer who is signed in: tests/requests/test_change_pages.py
+    ("GET", "/suivi/demandes"): Who.ANYONE,
+    ("GET", "/suivi/demandes/{ref}/{token}"): Who.LINK,
+    ("POST", "/suivi/demandes/{ref}/{token}"): Who.LINK,
+    ("GET", "/suivi/stop/{ref}/{token}"): Who.LINK,
+    ("POST", "/suivi/stop/{ref}/{token}"): Who.LINK,
+    ("GET", "/suivi/dossier/{ref}"): Who.ANSWERER,
     ("POST", "/v1/delivery-changes"): Who.LINK,  # or who knows an item and its postcode: tests/requests
     ("GET", "/v1/delivery-changes/{id}"): Who.LINK,
     ("POST", "/v1/delivery-changes/{id}/confirm"): Who.LINK,
@@ -144,6 +196,53 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("DELETE", "/v1/endpoints/{id}/replays/{rid}"): Who.ACCOUNT,
     ("POST", "/v1/endpoints/{id}/replays/{rid}/pause"): Who.ACCOUNT,
     ("POST", "/v1/endpoints/{id}/replays/{rid}/resume"): Who.ACCOUNT,
+    ("GET", "/counter"): Who.CLERK,
+    ("POST", "/counter"): Who.CLERK,
+    ("GET", "/counter/items/{item_id}"): Who.CLERK,
+    ("POST", "/counter/items/{item_id}"): Who.CLERK,
+    ("GET", "/counter/returns"): Who.CLERK,
+    ("GET", "/counter/waits"): Who.CLERK,
+    ("GET", "/suivi/{token}/ici"): Who.LINK,
+    ("POST", "/suivi/{token}/ici"): Who.LINK,
+    ("GET", "/adviser"): Who.ADVISER,
+    ("POST", "/adviser"): Who.ADVISER,
+    ("GET", "/adviser/cases"): Who.ADVISER,
+    ("GET", "/adviser/cases/{id}"): Who.ADVISER,
+    ("POST", "/adviser/cases/{id}"): Who.ADVISER,
+    ("GET", "/adviser/items/{item_id}"): Who.ADVISER,
+    ("POST", "/adviser/items/{item_id}/cases"): Who.ADVISER,
+    ("GET", "/adviser/items/{item_id}/change"): Who.ADVISER,
+    ("POST", "/adviser/items/{item_id}/change"): Who.ADVISER,
+    ("GET", "/adviser/changes/{id}"): Who.ADVISER,
+    ("POST", "/adviser/changes/{id}"): Who.ADVISER,
+    ("GET", "/integrations"): Who.MEMBER,
+    ("GET", "/integrations/endpoints/new"): Who.MEMBER,
+    ("POST", "/integrations/endpoints/new"): Who.MEMBER,
+    ("GET", "/integrations/endpoints/{id}"): Who.MEMBER,
+    ("POST", "/integrations/endpoints/{id}"): Who.MEMBER,
+    ("GET", "/integrations/endpoints/{id}/edit"): Who.MEMBER,
+    ("POST", "/integrations/endpoints/{id}/edit"): Who.MEMBER,
+    ("GET", "/integrations/endpoints/{id}/secret"): Who.MEMBER,
+    ("POST", "/integrations/endpoints/{id}/secret"): Who.MEMBER,
+    ("POST", "/integrations/endpoints/{id}/test"): Who.MEMBER,
+    ("POST", "/integrations/endpoints/{id}/resend"): Who.MEMBER,
+    ("GET", "/integrations/endpoints/{id}/events/{event_id}"): Who.MEMBER,
+    ("GET", "/integrations/keys"): Who.MEMBER,
+    ("GET", "/integrations/catalogue"): Who.MEMBER,
+    ("GET", "/integrations/catalogue/{name}"): Who.MEMBER,
+    ("GET", "/integrations/feed"): Who.MEMBER,
+    ("GET", "/integrations/audit"): Who.MEMBER,
+    ("GET", "/integrations/sandbox"): Who.MEMBER,
+    ("GET", "/integrations/certify"): Who.MEMBER,
+    ("GET", "/integrations/certify/{id}"): Who.MEMBER,
+    ("POST", "/integrations/keys"): Who.MEMBER,
+    ("POST", "/integrations/keys/mail"): Who.MEMBER,
+    ("POST", "/integrations/keys/{id}/revoke"): Who.MEMBER,
+    ("POST", "/integrations/sandbox"): Who.MEMBER,
+    ("POST", "/integrations/sandbox/orders"): Who.MEMBER,
+    ("POST", "/integrations/certify"): Who.MEMBER,
+    ("GET", "/mail/{token}"): Who.LINK,
+    ("POST", "/mail/{token}"): Who.LINK,
     ("GET", "/v1/feed"): Who.ACCOUNT,
     ("GET", "/v1/events/{id}"): Who.ACCOUNT,
     ("GET", "/"): Who.ANYONE,
@@ -154,6 +253,15 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/handheld/shell.json"): Who.ANYONE,
     ("GET", "/handheld/manifest.webmanifest"): Who.ANYONE,
     ("GET", "/static/{name}"): Who.LINK,  # to a file of the pages, whose name is in them
+    ("GET", "/partner"): Who.PARTNER,
+    ("POST", "/partner/find"): Who.PARTNER,
+    ("GET", "/partner/new/{service}"): Who.PARTNER,
+    ("POST", "/partner/new/{service}"): Who.PARTNER,
+    ("GET", "/partner/orders/{id}"): Who.PARTNER,
+    ("GET", "/partner/orders/{id}/label"): Who.PARTNER,
+    ("GET", "/partner/orders/{id}/proof"): Who.PARTNER,
+    ("POST", "/partner/orders/{id}/cancel"): Who.PARTNER,
+    ("POST", "/partner/orders/{id}/say"): Who.PARTNER,
     ("GET", "/supervision/phones"): Who.SUPERVISOR,
     ("GET", "/supervision"): Who.WATCHER,
     ("GET", "/supervision/morning"): Who.WATCHER,
@@ -163,10 +271,12 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/supervision/reports"): Who.REPORTER,
     ("GET", "/supervision/health"): Who.WATCHER,
     ("GET", "/supervision/national"): Who.OPERATOR,
-    ("GET", "/basemap.geojson"): Who.PERSON,
+    ("GET", "/basemap.geojson"): Who.STAFF,
 }
 CLOSED = [(method, path, who) for (method, path), who in ROUTES.items() if who not in (Who.ANYONE, Who.LINK)]
 ROLES_OF = {
+    Who.SENDER: set(accounts.STAFF),
+    Who.STAFF: set(accounts.STAFF),
     Who.ORDERER: {"adviser", "supervisor"},
     Who.SUPERVISOR: {"supervisor"},
     Who.PROVER: {"adviser", "supervisor", "operator"},
@@ -177,6 +287,11 @@ ROLES_OF = {
     Who.REPORTER: {"supervisor", "operator", "auditor"},
     Who.ANSWERER: {"supervisor", "adviser", "operator"},
     Who.AUDITOR: {"auditor"},
+    Who.MEMBER: {"member"},
+    Who.CLERK: {"counter"},
+    Who.ADVISER: {"adviser"},
+    Who.PARTNER: {"partner"},
+    Who.CUSTOMER: {"customer"},
     Who.OPERATOR: {"operator"},
     Who.COLLEAGUE: {"supervisor", "operator"},
 }

@@ -27,6 +27,10 @@ _ONLY_FOR: Mapping[str, frozenset[str]] = {
     "/supervision/health": frozenset({"supervisor", "operator"}),
     "/supervision/phones": frozenset({"supervisor"}),
     "/supervision/national": frozenset({"operator"}),
+    "/integrations": frozenset({"member"}),
+    "/partner": frozenset({"partner"}),
+    "/counter": frozenset({"counter"}),
+    "/adviser": frozenset({"adviser"}),
 }
 _PROGRAMS = ("/v1/", "/owntracks", "/osmand/", "/suivi/v2/")
 _KEPT_HEADERS = ("Retry-After", "Allow", "WWW-Authenticate")

@@ -3,7 +3,7 @@
 from fieldsvc import errors as e
 from fieldsvc.access.errors import BadCsrf
 from fieldsvc.requests import body as b
-from fieldsvc.requests import desk as d
+from fieldsvc.requests import errors as d
 from fieldsvc.web.delivery_changes import TOKEN_HEADER
 from fieldsvc.web.reference.bodies import DAY, INTEGER, STRING, TIME, array, nullable, record
 from fieldsvc.web.reference.operation import (

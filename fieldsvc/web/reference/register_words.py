@@ -42,13 +42,13 @@ FRENCH: Mapping[str, French] = {
     "orders": French(
         "commandes",
         "contrat : faire ce qui est commandé, et en répondre pendant un an",
-        "champs personnels des événements ; histoire de chaque chose ; adresse, destinataire, contacts, mandats, notes, détails ; anciennes et nouvelles adresses ; ce qui a été dit et répondu dans un dossier ; idées et réponses ; carnet du point de distribution, avec ses digicodes, tant qu'il n'est pas remplacé ; envois refusés, une fois réglés",
+        "champs personnels des événements ; histoire de chaque chose ; adresse, destinataire, contacts, mandats, notes, détails ; anciennes et nouvelles adresses ; ce qui a été dit et répondu dans un dossier ; idées et réponses ; noms, digicode et consignes d'un foyer, depuis qu'il les a confirmés ; carnet du point de distribution, avec ses digicodes, tant qu'il n'est pas remplacé ; empreintes des codes des avis de passage ; envois refusés, une fois réglés",
         "l'abonné dont c'est la commande ; le facteur du jour, sur sa feuille ; l'exploitant",
     ),
     "visits and medicines": French(
         "visites et médicaments",
         "contrat et consentement exprès : l'aide à domicile ; 90 jours, pour que la personne visitée puisse lire",
-        "réponses, besoins et notes des visites ; qui a reçu un sachet ; histoire de chaque visite et de chaque sachet ; adresse, destinataire, contacts, questions, notes ; quelle image va avec quelle visite",
+        "réponses, besoins et notes des visites ; qui a reçu un sachet ; histoire de chaque visite et de chaque sachet ; adresse, destinataire, contacts, questions, notes ; qui peut suivre quelle visite, par une empreinte ; quelle image va avec quelle visite",
         "l'abonné dont c'est la commande, habilité santé ; le facteur à la porte",
     ),
     "codes and door codes": French(
@@ -93,6 +93,12 @@ FRENCH: Mapping[str, French] = {
         "ce qui a été demandé, par qui, nouvelle adresse ; moyens de joindre, une fois prouvés",
         "qui a demandé ; l'exploitant",
     ),
+    "accounts of customers": French(
+        "comptes des clients",
+        "contrat : qui revient est reconnu ; oubliés sur simple demande, ou deux ans après la dernière visite",
+        "courriel, chiffré ; empreintes du courriel et du nom que donne le fournisseur d'identité",
+        "personne à l'extérieur",
+    ),
     "answers of receivers": French(
         "réponses des destinataires techniques",
         "intérêt légitime : trouver pourquoi un envoi a échoué",
@@ -102,7 +108,7 @@ FRENCH: Mapping[str, French] = {
     "who is calling": French(
         "qui appelle",
         "contrat de travail, contrat : seul qui y a droit peut voir ou dire quelque chose",
-        "facteur et établissement d'un téléphone ; nom, courriel, établissement et rôle d'un compte ; qualifications d'un facteur ; empreintes des jetons, des liens et des codes",
+        "facteur et établissement d'un téléphone ; nom, courriel, établissement et rôle d'un compte ; nom d'une clé d'API, et dernier jour où elle a servi ; qualifications d'un facteur ; empreintes des jetons, des liens et des codes",
         "personne à l'extérieur ; l'exploitant",
     ),
     "who looked": French(
@@ -116,6 +122,12 @@ FRENCH: Mapping[str, French] = {
         "obligation légale : accès, effacement, et la preuve des deux",
         "clés chiffrées ; date d'un effacement, sans nom ; référence d'un dossier",
         "la personne ; l'exploitant",
+    ),
+    "what people do not want": French(
+        "ce que les gens ne veulent pas",
+        "consentement : des messages d'un genre partent jusqu'à ce que quelqu'un dise non ; le non est gardé pour être tenu",
+        "empreinte d'une adresse sous une clé du service ; genre de message",
+        "personne à l'extérieur",
     ),
     "figures": French(
         "chiffres",
@@ -147,7 +159,11 @@ _LIMITS: Mapping[str, str] = {
     "as long as they may sign in": "tant que la personne peut se connecter",
     "as long as the carrier works at the site": "tant que le facteur travaille dans l'établissement",
     "a day after its end": "un jour après sa fin",
+    "a day after it was made": "un jour après sa création",
+    "an hour": "une heure",
     "13 months, whole months at a time": "13 mois, par mois entiers",
+    "30 days after it was revoked": "30 jours après sa révocation",
+    "until they want it again": "jusqu'à ce que la personne le veuille de nouveau",
     "one row": "une ligne",
     "for good: digests alone": "sans limite : des empreintes seulement",
     "until the person is erased": "jusqu'à l'effacement de la personne",

@@ -7,14 +7,18 @@ from fieldsvc.web.reference.bodies import ANY, DAY, INTEGER, NUMBER, STRING, TIM
 from fieldsvc.web.reference.operation import DEVICE, Answer, Operation, Table, one, parameter
 from fieldsvc.web.reference.schemas import Schema, ref
 from geo.rounds import MODES
+from handlers.household import STANDING
 
 _NOTE = record(
     {
-        "kind": {"enum": ["hidden_box", "code", "dog", "order", "hours", "other"]},
+        "kind": {
+            "enum": ["hidden_box", "code", "dog", "order", "hours", "other", "names", "floor", *STANDING],
+            "description": "A household tells names, hidden_box, floor, code and its standing instructions.",
+        },
         "text": STRING,
         "by": {
-            "enum": ["regular", "substitute"],
-            "description": "A substitute's note stands beside the regular carrier's until that one writes again.",
+            "enum": ["regular", "substitute", "household"],
+            "description": "A substitute's note stands beside the regular carrier's until that one writes again; what a household tells is beside both.",
         },
         "on": DAY,
     }

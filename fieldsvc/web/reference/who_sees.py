@@ -56,7 +56,15 @@ VIEWS: Mapping[Reader, View | None] = {
 }
 ORDERED, ALERTING = "all that are ordered", "all that alert"
 SCREENS: Mapping[Route, tuple[str, ...]] = {
-    ("GET", "/v1/runs/{id}/sheet"): (ORDERED, "instruction", "hazard", "notebook", "delivery_change", "access"),
+    ("GET", "/v1/runs/{id}/sheet"): (
+        ORDERED,
+        "instruction",
+        "hazard",
+        "notebook",
+        "delivery_change",
+        "access",
+        "household",
+    ),
     ("GET", "/v1/runs/current"): ("run",),
     ("GET", "/v1/me/alarms"): ("alarm",),
     ("GET", "/v1/ideas"): ("idea",),

@@ -3,6 +3,7 @@ import { clock, language, say } from "../base.js";
 import { addresseeOf, dayInWords, placeOf } from "./acts.js";
 import { REASONS, officeOf } from "./cases.js";
 import { button, el, linkButton } from "./dom.js";
+import { writtenCode } from "./notice_code.js";
 import { around, isForOwnHands } from "./scan.js";
 
 const MAKERS = { deliver, load, back, keep, choose, registered, notice, handed, outcome, done, again, misread, unknown, undone };
@@ -86,8 +87,9 @@ function keep(view, { act, result }) {
   return { mark: "↩", tone: "warn", title: say("bring_back"), parts: [requestNotes(result.requests), facts(result), el("p", { class: "hint" }, say("bring_back_what")), anyway] };
 }
 
-function notice({ ids, office, until, result }) {
+function notice({ ids, office, until, noticeCode, result }) {
   const lines = [["notice_office", office], ["notice_until", dayInWords(until, language)], ["notice_number", ids.join(" · ")]];
+  if (noticeCode) lines.push(["notice_code", writtenCode(noticeCode)]);
   const list = el("dl", { class: "paper" }, lines.map(([name, text]) => [el("dt", {}, say(name)), el("dd", {}, text)]));
   return { mark: "✓", tone: "good", title: say("absent_said"), parts: [facts({ ...result, ids }), el("p", { class: "hint" }, say("notice_copy")), list] };
 }

@@ -96,8 +96,8 @@ export const delivered = (ids, { to = "mailbox", stopId, proof }) => fact("deliv
 export const broughtBack = (ids, { office }) => fact("held", ids, { office });
 
 /** Not handed over; what waits at the office is said to, with until when. */
-export function attempted(ids, { reason, next, stopId, office, until, photo }) {
-  const first = fact("delivery_attempted", ids, { reason, next, stop_id: stopId, photo });
+export function attempted(ids, { reason, next, stopId, office, until, photo, noticeCode }) {
+  const first = fact("delivery_attempted", ids, { reason, next, stop_id: stopId, photo, notice_code: noticeCode });
   return next === "office_hold" ? [first, fact("held", ids, { office, until, stop_id: stopId })] : [first];
 }
 

@@ -3,6 +3,7 @@ import { say } from "../base.js";
 import { feel, placeOf, record, takeBack } from "./acts.js";
 import { KEPT_DAYS, REASONS, attempted, broughtBack, dayOf, delivered, loaded, officeOf } from "./cases.js";
 import { announce, go, toast } from "./frame.js";
+import { newNoticeCode } from "./notice_code.js";
 import { reading } from "./place.js";
 import { decide, isEcho, isLabel, isWhole, loading, modeOf, plain } from "./scan.js";
 import { dayIsThere } from "./waiting.js";
@@ -190,10 +191,11 @@ class Scanner {
   async attempt(ids, reason, next) {
     const { result } = this.view;
     const [office, until] = [officeOf(this.ctx.day.sheet), dayOf(new Date(), KEPT_DAYS)];
-    const events = attempted(ids, { reason, next, stopId: result.stop?.stop_id, office, until });
+    const noticeCode = next === "office_hold" ? newNoticeCode() : undefined;
+    const events = attempted(ids, { reason, next, stopId: result.stop?.stop_id, office, until, noticeCode });
     const kind = next === "office_hold" ? "notice" : "outcome";
     const notes = ids.map((id) => [`item/${id}`, "attempted"]);
-    await this.did(kind, result, { ids, events, notes, said: `${say(`reason_${reason}`)} · ${placeOf(result.stop).street}`, more: { reason, next, office, until } });
+    await this.did(kind, result, { ids, events, notes, said: `${say(`reason_${reason}`)} · ${placeOf(result.stop).street}`, more: { reason, next, office, until, noticeCode } });
   }
 
   /** Save a hand-over with its proof, from the form; the scanner shows it next. */

@@ -14,6 +14,7 @@ export const name = "stop";
 export const title = (params, { day }) => placeOf(day.stop(params.stop_id)).street;
 export const tab = "today";
 const NOTES = ["hidden_box", "code", "dog", "order", "hours", "other"];
+const TOLD = ["names", "floor", "ring_twice", "neighbour", "safe_place", "never_neighbour", "never_left"]; // by a household
 const ABOUT = new Set(["item.delivered", "item.delivery_attempted", "item.held", "access.refused", "medication.delivered", "medication.returned", "home_visit.completed", "home_visit.missed"]);
 
 export function render(root, params, ctx) {
@@ -55,11 +56,13 @@ function taskCard(task, stop, ctx) {
   return el("section", { class: "task-card" }, taskLine(task, { day: ctx.day, services: ctx.services }), way && el("div", { class: "presses" }, way, absent));
 }
 
-// What the regular carrier knows; a substitute's notes say so.
+const BY = { substitute: "note_substitute", household: "note_household" };
+
+// What the regular carrier knows; a substitute's notes say so, and what the household tells.
 function notebook(stop, day) {
   const known = stop.notebook ?? [];
   if (!known.length) return null;
-  const lines = known.map((each) => [el("dt", {}, say(`note_${NOTES.includes(each.kind) ? each.kind : "other"}`)), el("dd", {}, each.text, each.by === "substitute" && el("span", { class: "muted" }, ` ${say("note_substitute")}`))]);
+  const lines = known.map((each) => [el("dt", {}, say(`note_${[...NOTES, ...TOLD].includes(each.kind) ? each.kind : "other"}`)), el("dd", {}, each.text, BY[each.by] && el("span", { class: "muted" }, ` ${say(BY[each.by])}`))]);
   return el("section", { class: "notebook" }, el("h2", {}, say("notebook")), el("dl", {}, lines), !day.isOn && el("p", { class: "hint" }, say("notebook_secret")));
 }
 
@@ -71,7 +74,7 @@ function noteForm(stop, ctx) {
   const choose = (each) => {
     kind = each;
     kinds.forEach((one, n) => one.setAttribute("aria-pressed", String(NOTES[n] === each)));
-    text.value = (stop.notebook ?? []).find((note) => note.kind === each)?.text ?? text.value;
+    text.value = (stop.notebook ?? []).find((note) => note.kind === each && note.by !== "household")?.text ?? text.value;
     text.focus();
   };
   const save = async () => {
