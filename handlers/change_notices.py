@@ -65,6 +65,16 @@ def notices(
         yield notice(new, "delivery_change_reminder", home, words, key=f"{change.id} {change.reminded}")
 
 
+def answered(change: Change, new: Fact) -> Iterator[Write]:
+    """Tell who asked that the office wrote to them; what it wrote stands on the page of their request only."""
+    contact = (change.asked.data.get("details") or {}).get("contact")
+    url = change.asked.data.get("own_url")
+    if contact and url:
+        words = _words(change) | {"own_url": url}
+        lang = contact.get("lang", "fr")
+        yield notice(new, "delivery_change_answer", contact, words, key=change.id, lang=lang)
+
+
 def _known_contacts(change: Change) -> list[Mapping[str, Any]]:
     """Return the contacts that were verified before: never only those given with the request."""
     return [{"lang": "fr", **contact} for contact in change.asked.data.get("notify") or ()]

@@ -17,6 +17,7 @@ from handlers.item_ends import FINAL, IN_PERSON, is_done, standing, written
 from handlers.story import Fact
 
 NAME = "delivery_change"
+MESSAGE = f"{NAME}.message_written"
 STATES = (
     "requested", "verified", "accepted", "on_sheet", "seen_by_carrier", "applied",
     "cancelled", "too_late", "refused", "expired", "frozen", "reversed",
@@ -171,6 +172,15 @@ def read(facts: Sequence[Fact]) -> list[Change]:
         walk.take(fact, now)
         walk.pass_time(now)
     return list(walk.changes.values())
+
+
+def unanswered(facts: Sequence[Fact], request_id: str) -> list[Fact]:
+    """Return the messages of who asked that came after the office's last answer, oldest first."""
+    waiting: list[Fact] = []
+    for fact in facts:
+        if fact.type == MESSAGE and fact.data.get("request_id") == request_id:
+            waiting = [] if fact.data["by"] == "office" else [*waiting, fact]
+    return waiting
 
 
 def next_due(changes: Sequence[Change]) -> datetime | None:

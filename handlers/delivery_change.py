@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from handlers import changes
 from handlers.base import Handler
-from handlers.change_notices import notices
+from handlers.change_notices import answered, notices
 from handlers.changes import NAME, Change
 from handlers.fields import (
     OPERATIONAL,
@@ -142,6 +142,13 @@ class Ended(About):
     reason: Annotated[Literal["asked", "not_me", "fraud", "mistake"], PUBLIC] = "asked"
 
 
+class Message(About):
+    """What who asked writes to the office, or the office to them. It changes no request."""
+
+    by: Annotated[Literal["customer", "office"], PUBLIC]
+    text: Annotated[Note, Field(min_length=1), PERSONAL]
+
+
 class ChangeFact(PublicData):
     """What is said of a request. A new address, a neighbour and a person asked for are in none of it."""
 
@@ -156,6 +163,7 @@ class ChangeFact(PublicData):
     instead: Annotated[str | None, PUBLIC] = None
     conflicts_with: Annotated[str | None, PUBLIC] = None
     answer: Annotated[str | None, OPERATIONAL] = None
+    by: Annotated[str | None, PUBLIC] = None
 
 
 REQUEST, ITEM = "DC-7K2M9QXT4H", "RK123456785FR"
@@ -193,7 +201,12 @@ FROZEN = _event("frozen", Ended, "Demande bloquée", "Request frozen", "customer
 REVERSED = _event(
     "reversed", Ended, "Réexpédition annulée", "Redirection reversed", "customer", {**_ON_POINT, "reason": "fraud"}
 )
-EVENTS = (ASKED, PROVED, CODE_SENT, DOOR_CHECKED, CANCELLED, FROZEN, REVERSED)
+WRITTEN = _event(
+    *("message_written", Message, "Message écrit", "Message written", "customer"),
+    {**_ON_POINT, "by": "customer", "text": "Le nom sur la boîte a changé."},
+    {**_ON_POINT, "by": "office", "text": "Merci, nous l'avons noté."},
+)
+EVENTS = (ASKED, PROVED, CODE_SENT, DOOR_CHECKED, CANCELLED, FROZEN, REVERSED, WRITTEN)
 SAID_ALONE = {
     "accepted": titled("Demande acceptée", "Request accepted"),
     "on_sheet": titled("Demande transmise, pas encore vue", "Request sent, not seen yet"),
@@ -228,6 +241,7 @@ _UNSEEN: _Lines = [
 _REGISTERED: _Lines = [(ASKED.name, {**_NEIGHBOUR, "product": "registered"}, "customer", 0.0)]
 _CANCELLED: _Lines = [
     (ASKED.name, _NEIGHBOUR, "customer", 0.0),
+    (WRITTEN.name, {"request_id": REQUEST, "item_id": ITEM, "by": "customer", "text": "2e étage"}, "customer", 5.0),
     (CANCELLED.name, {"request_id": REQUEST, "item_id": ITEM, "reason": "asked"}, "customer", 9.0),
 ]
 
@@ -271,6 +285,7 @@ class DeliveryChanges(Handler):
         changed = [each for each in after if _outline(each) != _outline(before.get(each.id))]
         writes = [write for each in changed for write in _rows(each, before.get(each.id))]
         writes += [told for each in changed for told in notices(each, before.get(each.id), new, STATE_WORDS)]
+        writes += _messages(after, facts, new)
         open_now = {each.id: each.state for each in after if each.holds_at(changes.moment_of(facts[-1]))}
         return Tale(
             [said for each in after for said in _said(each)] + [said for fact in facts for said in _heard(after, fact)],
@@ -300,9 +315,9 @@ def _said(change: Change) -> Iterator[Said]:
 
 
 def _heard(after: Sequence[Change], fact: Fact) -> Iterator[Said]:
-    """Say that a code was sent and what was heard at the door, of requests that are known."""
+    """Say that a code was sent, what was heard at the door and who wrote, of requests that are known."""
     change = next((each for each in after if each.id == fact.data.get("request_id")), None)
-    if change is None or fact.type not in (CODE_SENT.name, DOOR_CHECKED.name):
+    if change is None or fact.type not in (CODE_SENT.name, DOOR_CHECKED.name, WRITTEN.name):
         return
     about = {
         "request_id": change.id,
@@ -310,7 +325,8 @@ def _heard(after: Sequence[Change], fact: Fact) -> Iterator[Said]:
         change.subject.partition("/")[0] + "_id": change.subject.partition("/")[2],
     }
     at = replace(fact, at=format_time(changes.moment_of(fact)), late_s=None)
-    yield Said(at, fact.type, about | ({"answer": fact.data["answer"]} if "answer" in fact.data else {}), change.id)
+    more = {name: fact.data[name] for name in ("answer", "by") if name in fact.data}
+    yield Said(at, fact.type, about | more, change.id)
 
 
 def _answer(after: Sequence[Change], new: Fact) -> dict[str, Any] | None:
@@ -333,6 +349,17 @@ def on_sheet(change: Change) -> bool:
         or change.state in ("accepted", "on_sheet", "seen_by_carrier")
         or (change.state == "applied" and change.lasts)
     )
+
+
+def _messages(after: Sequence[Change], facts: Sequence[Fact], new: Fact) -> Iterator[Write]:
+    """Note since when who asked waits for an answer; of an answer, tell them that it is there."""
+    change = next((each for each in after if each.id == new.data.get("request_id")), None)
+    if change is None or new.type != WRITTEN.name:
+        return
+    waiting = changes.unanswered(facts, change.id)
+    yield Write("request.message_waits", (change.id, changes.moment_of(waiting[0]) if waiting else None))
+    if new.data["by"] == "office":
+        yield from answered(change, new)
 
 
 def _rows(change: Change, before: Change | None) -> Iterator[Write]:

@@ -21,6 +21,7 @@ from fieldsvc.requests.body import BadChange, ChangeBody, ConfirmBody, EndBody
 from fieldsvc.requests.choices import Choices
 from fieldsvc.requests.errors import NotPossible, NotWaiting, RequestClosed, RequestSeen, TooLate, WrongCode
 from fieldsvc.requests.knowing import Knowledge, Subject
+from fieldsvc.requests.messages import Messages
 from fieldsvc.settings import Settings
 from fieldsvc.store import request as store
 from fieldsvc.store.database import Database
@@ -55,6 +56,7 @@ class Desk:
     ) -> None:
         self.database = knowledge.database
         self.choices = Choices(knowledge, cutoff_stops=cutoff_stops)
+        self.messages = Messages(knowledge, commands, own=self._own, tries=tries)
         self._known = knowledge
         self._codes = knowledge.codes
         self._commands = commands

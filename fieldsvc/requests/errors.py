@@ -33,6 +33,12 @@ class WrongCode(Conflict):
     code = "wrong_code"
 
 
+class MessagesWait(Conflict):
+    """Five messages wait for an answer already."""
+
+    code = "messages_wait"
+
+
 class NotWaiting(Conflict):
     """This request does not wait for that."""
 

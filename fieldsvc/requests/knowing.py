@@ -46,7 +46,7 @@ class Knowledge:
         self.database = database
         self.codes = Codes(vault)
         self._opener = opener
-        self._stories = Stories(database, vault)
+        self.stories = Stories(database, vault)
         self._rounds = rounds
         self._items = items
         self._zone = zone
@@ -85,7 +85,7 @@ class Knowledge:
 
     async def of_item(self, item: KnownItem, now: datetime) -> dict[str, Any]:
         """Tell where an item is: out since when, how it ended, how many stops away the carrier is, and on which sheet."""
-        stories = await self._stories.of(self._items, [item.subject], now)
+        stories = await self.stories.of(self._items, [item.subject], now)
         story = stories.get(item.subject)
         fates = [said for said in story.said if said.type.startswith("item.")] if story else []
         last = fates[-1] if fates else None

@@ -156,6 +156,15 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request whose message waits for an answer, since when."""
+
+    id: str
+    kind: str
+    message_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OverDays:
     """An item that lies at an office longer than it is kept; `kind` tells whether that was said of it already."""
 
@@ -181,6 +190,12 @@ async def of_customer(seen: Seen, customer: str, *, limit: int) -> list[RequestR
     async with seen.acquire() as connection:
         rows = await connection.fetch(query("request.of_customer"), customer, limit)
     return [RequestRow(*(row[name] for name in _ROW)) for row in rows]
+
+
+async def unanswered(seen: Seen, *, limit: int) -> list[Unanswered]:
+    """List the requests whose messages wait for an answer, the longest first."""
+    async with seen.acquire() as connection:
+        return [Unanswered(*row) for row in await connection.fetch(query("request.unanswered"), limit)]
 
 
 async def held_of_item(database: Database, subject: str) -> list[str]:

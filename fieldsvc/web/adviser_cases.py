@@ -12,6 +12,7 @@ from fieldsvc.access.rights import Thing
 from fieldsvc.journal.commands import Refusal
 from fieldsvc.requests.advising import Adviser, is_overdue
 from fieldsvc.store import case_file
+from fieldsvc.store import request as requests
 from fieldsvc.store.case_file import CaseRow
 from fieldsvc.web.auth import ACCESS, caller, seen, sites_for
 from fieldsvc.web.cases import CASES, CaseClosed
@@ -20,18 +21,23 @@ from fieldsvc.web.forms import Form, read_form
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.moments import day_words, moment_words
 from fieldsvc.web.pages.page import language_of
+from handlers import products
 
 OUTCOMES = ("upheld", "rejected", "settled", "withdrawn")
 MOST_CASES = 100
 
 
 async def cases(request: web.Request) -> web.Response:
-    """List the cases that wait for an answer, the most pressing first."""
+    """List the cases and the messages on requests that wait for an answer, the most pressing first."""
     site = sites_for(request, Thing.CASE).narrowed(None)
     rows = await case_file.due(seen(request), site, limit=MOST_CASES)
-    return render(
-        request, "adviser_cases.html", person=caller(request, Person), rows=[case_words(request, each) for each in rows]
-    )
+    lang, zone = language_of(request), request.app[ACCESS].settings.zone
+    messages = [
+        (each.id, products.KINDS[each.kind].title[lang], moment_words(each.message_at, zone, lang))
+        for each in await requests.unanswered(seen(request), limit=MOST_CASES)
+    ]
+    told = [case_words(request, each) for each in rows]
+    return render(request, "adviser_cases.html", person=caller(request, Person), rows=told, messages=messages)
 
 
 async def show_case(request: web.Request) -> web.Response:

@@ -17,8 +17,8 @@ from fieldsvc.journal.commands import Refusal
 from fieldsvc.requests.advising import DATES, DETAILS, IDENTITIES, Adviser, Advising, NothingToDispute, change_of
 from fieldsvc.requests.advising import choices as choices_of
 from fieldsvc.requests.asker import Asker
-from fieldsvc.requests.body import BadChange, ConfirmBody, EndBody
-from fieldsvc.requests.errors import NotPossible, TooLate
+from fieldsvc.requests.body import BadChange, ConfirmBody, EndBody, read_body
+from fieldsvc.requests.errors import NotPossible, TooLate, WrongCode
 from fieldsvc.requests.staff import POSTCODE, Found
 from fieldsvc.web.adviser_cases import case_words
 from fieldsvc.web.auth import ACCESS, caller, client_source, sites_for
@@ -26,6 +26,8 @@ from fieldsvc.web.delivery_changes import DESK
 from fieldsvc.web.following import see_other
 from fieldsvc.web.forms import Form, read_form
 from fieldsvc.web.looks import NAMES_LOOKED_UP
+from fieldsvc.web.messages import message_of
+from fieldsvc.web.messages import told as messages_told
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.moments import day_words, moment_words
 from fieldsvc.web.pages.page import language_of
@@ -134,19 +136,34 @@ async def show_change(request: web.Request) -> web.Response:
 
 
 async def act_on_change(request: web.Request) -> web.Response:
-    """Cancel a change, or say that the identity of who asks was checked: then a letter brings them their code."""
-    form, name, desk = await read_form(request), request.match_info["id"], request.app[DESK]
-    act = form.choice("act", ("cancel", "verify"))
+    """Cancel a change, say that the identity of who asks was checked, type the code of their letter, or answer them."""
+    form, name = await read_form(request), request.match_info["id"]
     try:
-        if act == "cancel":
-            await desk.cancel(name, EndBody(reason="asked"), _asker(request))
-        elif act == "verify":
-            await desk.confirm(name, ConfirmBody(identity="substantial"), _asker(request))
+        await _act(request, form, name)
+    except (WrongCode, BadChange):
+        form.faults["code"] = "desk.adviser.code.wrong"
     except (Conflict, Refusal):
         form.faults["act"] = "desk.adviser.not_now"
     if form.faults:
         return await _one_change(request, form, status=422)
     return see_other(f"/adviser/changes/{quote(name)}")
+
+
+async def _act(request: web.Request, form: Form, name: str) -> None:
+    desk, asker = request.app[DESK], _asker(request)
+    match form.choice("act", ("cancel", "verify", "code", "message")):
+        case "cancel":
+            await desk.cancel(name, EndBody(reason="asked"), asker)
+        case "verify":
+            await desk.confirm(name, ConfirmBody(identity="substantial"), asker)
+        case "code":
+            code = form.text("code", most=40, missing="desk.adviser.code.missing")
+            if not form.faults:
+                await desk.confirm(name, read_body(ConfirmBody, {"code": code}), asker)
+        case "message":
+            text = message_of(form)
+            if not form.faults:
+                await desk.messages.write(name, text, asker)
 
 
 async def _note_search(request: web.Request, postcode: str, reason: str) -> None:
@@ -246,6 +263,7 @@ def _change_page(
 async def _one_change(request: web.Request, form: Form, *, status: int = 200) -> web.Response:
     lang, zone = language_of(request), _zone(request)
     told = await request.app[DESK].read(request.match_info["id"], _asker(request))
+    thread = await request.app[DESK].messages.of(request.match_info["id"], _asker(request))
     history = [
         (STATE_WORDS[each["state"]][lang], moment_words(datetime.fromisoformat(each["at"]), zone, lang))
         for each in told["history"]
@@ -262,6 +280,8 @@ async def _one_change(request: web.Request, form: Form, *, status: int = 200) ->
         stands=told["words"][lang],
         history=history,
         is_open=told["state"] not in ("cancelled", "too_late", "refused", "expired", "reversed", "applied"),
+        thread=thread,
+        messages=messages_told(request, thread),
     )
 
 

@@ -28,6 +28,7 @@ _ALLOWED: Mapping[str, str] = MappingProxyType(
     {"Permissions-Policy": "camera=(self), geolocation=(self), microphone=(), payment=(), usb=()"}
 )
 _REMARKS = re.compile(r"^[ \t]*(?://[^\n]*|/\*\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
+_ASIDES = re.compile(r"(?<=[;,{}()\]]) +// [^\n\"'`/]*$", re.MULTILINE)  # at the end of a line of code, and in no text
 _INDENTS = re.compile(r"^ +", re.MULTILINE)
 
 
@@ -123,7 +124,10 @@ def _words(language: str) -> Mapping[str, str]:
 def _scripts() -> dict[str, str]:
     """Return the scripts by their addresses, without their remarks and indents; no text of theirs goes over a line's end."""
     names = [name for name in _shell() if name.endswith(_SCRIPTS)]
-    return {f"/static/{name}": _INDENTS.sub("", _REMARKS.sub("", every_file()[name].body.decode())) for name in names}
+    texts = {name: every_file()[name].body.decode() for name in names}
+    return {
+        f"/static/{name}": _INDENTS.sub("", _ASIDES.sub("", _REMARKS.sub("", text))) for name, text in texts.items()
+    }
 
 
 def _shell() -> list[str]:

@@ -11,13 +11,14 @@ from fieldsvc.errors import FieldsvcError, Invalid, NotFound
 from fieldsvc.requests.asker import Asker
 from fieldsvc.requests.body import ConfirmBody, EndBody, read_body
 from fieldsvc.requests.desk import Desk
-from fieldsvc.requests.errors import NotWaiting, RequestClosed, RequestSeen, WrongCode
+from fieldsvc.requests.errors import MessagesWait, NotWaiting, RequestClosed, RequestSeen, WrongCode
 from fieldsvc.web.auth import ACCESS, caller, client_source
 from fieldsvc.web.customers import customer_of
 from fieldsvc.web.delivery_changes import DESK, asker_of
 from fieldsvc.web.following import see_other
 from fieldsvc.web.forms import Form, read_form
 from fieldsvc.web.home import somebody
+from fieldsvc.web.messages import message_of, told
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.moments import day_words, hour_words, moment_words
 from fieldsvc.web.pages.page import language_of
@@ -32,6 +33,7 @@ _FAULTS: Mapping[type[FieldsvcError], str] = {
     RequestSeen: "change.request.seen_already",
     RequestClosed: "change.request.closed",
     NotWaiting: "change.request.closed",
+    MessagesWait: "change.message.waits",
     WrongCode: "change.request.wrong_code",
     Invalid: "change.request.wrong_code",
 }
@@ -54,24 +56,32 @@ async def show_own(request: web.Request) -> web.Response:
 
 
 async def act_on_own(request: web.Request) -> web.Response:
-    """Cancel a request, or give the code of its letter."""
+    """Cancel a request, give the code of its letter, or write to the office."""
     form = await read_form(request)
-    desk, asker, reference = request.app[DESK], _holder(request), request.match_info["ref"]
     try:
-        if form.get("do") == "code":
-            code = form.text("code", most=40, missing="change.request.code_missing")
-            if form.faults:
-                return await _own_page(request, form, status=422)
-            await desk.confirm(reference, read_body(ConfirmBody, {"code": code}), asker)
-        elif form.get("do") == "cancel":
-            await desk.cancel(reference, EndBody(reason="asked"), asker)
-        else:
-            raise NotFound
+        await _do(request, form)
     except tuple(_FAULTS) as error:
         key = next(key for kind, key in _FAULTS.items() if isinstance(error, kind))
-        form.faults["code" if form.get("do") == "code" else "cancel"] = key
+        form.faults[form.get("do")] = key
         return await _own_page(request, form, status=error.status)
-    return see_other(request.path)
+    return await _own_page(request, form, status=422) if form.faults else see_other(request.path)
+
+
+async def _do(request: web.Request, form: Form) -> None:
+    desk, asker, reference = request.app[DESK], _holder(request), request.match_info["ref"]
+    match form.get("do"):
+        case "code":
+            code = form.text("code", most=40, missing="change.request.code_missing")
+            if not form.faults:
+                await desk.confirm(reference, read_body(ConfirmBody, {"code": code}), asker)
+        case "cancel":
+            await desk.cancel(reference, EndBody(reason="asked"), asker)
+        case "message":
+            text = message_of(form)
+            if not form.faults:
+                await desk.messages.write(reference, text, asker)
+        case _:
+            raise NotFound
 
 
 async def show_stop(request: web.Request) -> web.Response:
@@ -108,6 +118,7 @@ async def show_file(request: web.Request) -> web.Response:
 async def _own_page(request: web.Request, form: Form, *, status: int = 200) -> web.Response:
     desk, words = request.app[DESK], _Words(request)
     found = await desk.read(request.match_info["ref"], _holder(request))
+    thread = await desk.messages.of(request.match_info["ref"], _holder(request))
     return render(
         request,
         "change_request.html",
@@ -123,6 +134,8 @@ async def _own_page(request: web.Request, form: Form, *, status: int = 200) -> w
         stops=found["cutoff"].get("stops"),
         is_new="new" in request.query and not form.faults,
         lasts=_lasts(found),
+        thread=thread,
+        messages=told(request, thread),
     )
 
 

@@ -73,6 +73,16 @@ select id, subject, kind, state, step, reason, instead, other, asked_by, identit
   from_day, to_day, starts_at, ends_at, since, cooled_at, target_hmac, closed_at, on_sheet, steps, sealed, letters, customer
 from request where customer = $1 order by asked_at desc, id limit $2;
 
+-- name: message_waits
+-- Note since when a message waits for an answer of the office, null for none: (id, since).
+update request set message_at = $2::timestamptz where id = $1;
+
+-- name: unanswered
+-- List the requests whose messages wait for an answer of the office, the longest first: (most).
+select id, kind, message_at from request
+where message_at is not null and (closed_at is null or closed_at > now() - interval '30 days')
+order by message_at, id limit $1;
+
 -- name: held_of_item
 -- List the kinds of the requests on an item that others may not contradict: (subject).
 select distinct kind from request

@@ -125,6 +125,57 @@ def test_everybody_known_before_is_warned_and_never_only_the_contact_of_the_requ
     assert letters == [[("delivery_change_reminder", {"delivery_point_id": "dp-118"})]] * 4
 
 
+def test_a_message_changes_no_state_waits_for_an_answer_and_the_answer_is_told_to_who_asked_only(
+    redirect: Redirect,
+) -> None:
+    redirect.ask(notify=KNOWN, own_url="https://x/own")
+    redirect.letter()
+    before = redirect.states
+    message = {**ABOUT, "by": "customer", "text": "Hello"}
+    kind = "delivery_change.message_written"
+    asked = redirect.take(redirect.event(kind, message, 90, by="customer"))
+    again = redirect.take(redirect.event(kind, message, 95, by="customer"))
+    answer = redirect.take(redirect.event(kind, {**message, "by": "office"}, 120, by="adviser"))
+    waits = [write.args for each in (asked, again, answer) for write in each.writes if "waits" in write.query]
+    first = MORNING + timedelta(minutes=90)
+    assert waits == [("DC-1", first), ("DC-1", first), ("DC-1", None)]
+    assert [told(each) for each in (asked, again, answer)] == [
+        [],
+        [],
+        [("delivery_change_answer", "thief@example.org")],
+    ]
+    assert redirect.states == before
+    (said, *_) = [each.data for each in redirect.live.values() if each.type == kind]
+    assert said == {**ABOUT, "kind": "redirect_permanent", "by": "customer"}
+
+
+def test_attack_sim_swap_does_whatever_a_number_can_do_and_never_gets_the_mail(note: Any) -> None:
+    """Three hundred thieves who hold the number: calls that are answered, messages, guesses, and nobody at the door."""
+    chance, active = random.Random(11), 0
+    for _ in range(300):
+        story = Redirect(HANDLER, POINT)
+        story.ask(identity="account", by="adviser", details={**DETAILS, "contact": {"mobile": "+33612345678"}})
+        if chance.random() < 0.5:  # an adviser who is taken in: the letter goes to the old address all the same
+            story.add("delivery_change.verified", {**ABOUT, "identity": "substantial"}, 30, by="adviser")
+        story.letter(60)
+        for step in range(8):
+            minute = 100 + step * DAY
+            match chance.randrange(4):
+                case 0:
+                    message = {**ABOUT, "by": "customer", "text": "It is me"}
+                    story.add("delivery_change.message_written", message, minute, by="customer")
+                case 1:
+                    story.code(minute, typed=f"guess-{step}")
+                case 2:
+                    story.door(chance.choice(("nobody", "unknown_name")), minute)
+                case _:
+                    story.add("delivery_change.verified", {**ABOUT, "identity": "account"}, minute, by="adviser")
+        story.wait(60 * DAY)
+        active += story.was_active
+    assert active == 0
+    note(f"SIM swap, 300 simulated thieves with the known mobile number: {active} redirections active")
+
+
 def test_anybody_with_a_notice_stops_it_and_nobody_unfreezes_it(redirect: Redirect) -> None:
     redirect.ask()
     redirect.letter()

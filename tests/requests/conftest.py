@@ -24,7 +24,16 @@ from fieldsvc.requests.links import link_key
 from fieldsvc.requests.office import Office as RequestOffice
 from fieldsvc.settings import Settings
 from fieldsvc.store.run import Run, read
-from fieldsvc.web import carrier, change_pages, delivery_changes, following, request_pages, rights
+from fieldsvc.web import (
+    adviser_cases,
+    adviser_page,
+    carrier,
+    change_pages,
+    delivery_changes,
+    following,
+    request_pages,
+    rights,
+)
 from fieldsvc.web.auth import ACCESS, CSRF_HEADER, admitted
 from fieldsvc.web.sign_in import SIGN_IN, signing_of
 from fieldsvc.work.placement import Placer
@@ -133,6 +142,7 @@ async def counter(office: Office) -> AsyncIterator[Counter]:
     app[SIGN_IN] = replace(signing_of(settings, office.database, vault), provider=Vouching())  # type: ignore[arg-type]
     app[change_pages.PLACER] = Placer(office.database)
     app.add_routes([*delivery_changes.routes, *change_pages.routes, *request_pages.routes])
+    app.add_routes([*adviser_page.routes, *adviser_cases.routes])
     rights.bind(app, complete=False)
     planned = office.town.rounds[0]
     place = planned.stops[3].point

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fieldsvc.notices.templates import render
+from fieldsvc.requests.asker import Asker
 from fieldsvc.store.request import forget_before, keep_contact
+from fieldsvc.web.delivery_changes import DESK
 from handlers import products
 from handlers.story import Actor
 from tests.requests.conftest import CHANGES, Counter
@@ -178,3 +180,45 @@ async def test_attack_unfreeze_by_support_nobody_of_the_staff_sets_a_frozen_one_
     assert (await counter.call("POST", f"{path}/confirm", {"code": code}, **own))[0] == 409
     await counter.fire()
     assert (await counter.state(made["request_id"]))[0] == "frozen"
+
+
+async def test_attack_sim_swap_the_number_alone_brings_neither_the_code_nor_the_way_to_the_request(
+    counter: Counter,
+) -> None:
+    """Who takes over a telephone number reads every notice, and answers calls: without the letter or the door nothing holds."""
+    number, now, database = "+33612345678", datetime.now(UTC), counter.office.database
+    sealed = await counter.requests._sealed(f"delivery_point/{counter.point}", {"mobile": number, "lang": "fr"}, now)
+    await keep_contact(
+        database, counter.point, counter.codes.contact(number), sealed=sealed, verified_at=now - timedelta(days=400)
+    )
+    details = {**MOVE["details"], "contact": {"mobile": number}}
+    status, made = await counter.ask({**counter.about_item("redirect_permanent", **details), "from": MOVE["from"]})
+    assert (status, made["needs"]) == (201, "identity")
+    path, own = counter.own(made)
+    adviser = await counter.person("adviser")  # calls the known number back, and the thief answers
+    assert (await counter.call("POST", f"{path}/confirm", {"identity": "account"}, **adviser))[1]["needs"] == "identity"
+    assert (await counter.call("POST", f"{path}/confirm", {"identity": "substantial"}, **adviser))[1]["needs"] == "code"
+    await counter.requests.work(now)
+    code = (await letter_of(counter, made["request_id"]))["params"]["code"]
+    mine = f"/suivi/demandes/{made['request_id']}/{made['token']}"
+    form = {"do": "message", "message": "It is me, call my number"}
+    assert (await counter.client.post(mine, data=form, allow_redirects=False)).status == 303
+    desk = counter.client.server.app[DESK]
+    await desk.messages.write(made["request_id"], "We wait for the code", Asker("adviser", "office", account="acc-1"))
+    rows = await counter.office.fetch("select template, lang, sealed from notice where way = 'mobile'")
+    told = await counter.office.opener.open_blobs([row["sealed"] for row in rows])
+    assert {row["template"] for row in rows} == {"delivery_change_warning", "delivery_change_answer"}
+    for row, each in zip(rows, told, strict=True):
+        read = render(row["template"], row["lang"], each["params"]).short
+        assert counter.codes.stop_token(made["request_id"]) in read  # all that it can do is stop
+        assert made["token"] not in read
+        assert not {code, code.replace("-", "")} & set(read.split())
+    for guess in (made["request_id"], number, "000000000"):
+        assert (await counter.call("POST", f"{path}/confirm", {"code": guess}, **own))[0] == 409
+    _, device = await counter.office.device("Camille", site=counter.site, round_id=counter.round_id)
+    for heard in ("nobody", "unknown_name"):
+        assert (await counter.call("POST", f"{path}/confirm", {"answer": heard}, **device))[0] == 200
+    await counter.fire()
+    assert (await counter.state(made["request_id"]))[0] == "requested"
+    said = set(await counter.published(f"delivery_point/{counter.point}"))
+    assert not said & {"verified", "accepted", "applied"}

@@ -23,6 +23,7 @@ from fieldsvc.simulate.run import Stopped, simulate
 from fieldsvc.simulate.town import Carrier, Town
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
+from handlers.story import Actor
 from tests.acceptance.service import Service
 from tests.databases import drop_database, new_database
 
@@ -121,6 +122,16 @@ async def live(service: Service, town: Town, path: Path) -> tuple[dict[str, Coun
         return dict(zip(groups, await asyncio.gather(*jobs), strict=True)), stopped
 
 
+HOUSEHOLD = {  # what a signed-in customer sets off with the first form of `/suivi/foyer`
+    "household_id": "HH-7K2M9QX4AB",
+    "delivery_point_id": "dp-of-nobody",
+    "account": "acc_customer",
+    "letter_id": "LT-7K2M9QX4",
+    "names": ["Nobody"],
+    "code_hmac": "0" * 64,
+}
+
+
 @asynccontextmanager
 async def office(service: Service, site: str) -> AsyncIterator[asyncio.Task[None]]:
     """Let the people behind the counter answer what carriers say."""
@@ -130,6 +141,9 @@ async def office(service: Service, site: str) -> AsyncIterator[asyncio.Task[None
     for role in ("operator", "adviser"):
         person = accounts.create_person(database, service.url, role, email=f"{role}@demo.invalid", reusable=True)
         links[role] = (await asyncio.to_thread(service.call, person))["sign_in_url"]
+    await asyncio.to_thread(
+        service.call, service.platform.commands.send("household.asked", HOUSEHOLD, actor=Actor("server"))
+    )
     async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
         tomorrow = (service.platform.runs.today() + timedelta(days=1)).isoformat()
         people = Office(session, service.url, made["api_key"], links, site, POSTCODE, tomorrow)

@@ -215,7 +215,8 @@ async def test_a_crowd_of_slow_clients_is_gone_and_honest_ones_do_not_notice(ser
         times = [await honest(session) for _ in range(300)]
         await slow.all_gone(within_s=8)
     assert percentile(times, 95) < 0.1
-    await until(lambda: sum(server.why.values()) == 20 * len(KINDS), within_s=5)
+    # the honest one's own connection may have stood idle for too long meanwhile
+    await until(lambda: sum(server.why.values()) >= 20 * len(KINDS), within_s=5)
 
 
 async def test_one_address_and_all_together_have_so_many_connections() -> None:
