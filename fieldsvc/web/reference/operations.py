@@ -285,13 +285,17 @@ _PEOPLE: Table = {
     ("GET", "/signed-in"): Operation(
         "people",
         "Dit qui est connecté.",
-        {200: Answer("Who.", _PAGE), 401: Answer("Nobody.", _PAGE)},
+        {
+            200: Answer("Who.", _PAGE),
+            303: Answer("A customer has a page of their own.", headers={"Location": "/suivi/compte"}),
+            401: Answer("Nobody.", _PAGE),
+        },
         security=PERSON,
     ),
     ("POST", "/sign-out"): Operation(
         "people",
         "Termine la session ; le formulaire porte son jeton CSRF.",
-        _SIGNED_OUT,
+        {**_SIGNED_OUT, 200: Answer("Done; a link ends the provider's session too.", _PAGE)},
         security=PERSON,
         faults=(e.Unauthorized, BadCsrf),
         body={"application/x-www-form-urlencoded": record({"csrf": STRING})},
