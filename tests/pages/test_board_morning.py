@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.pages.boarded import Boarded, open_boarded, order_visits
 from tests.pages.browser import Open, Watch
@@ -79,6 +80,38 @@ async def test_a_day_with_everybody_there_says_so_and_an_absence_can_be_taken_ba
     await opened.locator("#noted button").click()
     await expect(opened.get_by_role("heading", name="Toutes les tournées ont un facteur.")).to_be_visible()
     assert site.call("GET", f"/v1/roster?from={site.tomorrow}&until={site.tomorrow}")["absences"] == []
+
+
+async def test_what_comes_meanwhile_takes_nobody_from_their_place_in_the_table(page: Open, site: Boarded) -> None:
+    opened = await tomorrow(page)
+    mine, theirs = site.carrier_of(site.rounds[1]), site.carrier_of(site.rounds[2])
+    await opened.locator(f'[data-carrier="{mine}"] button').click()
+    later = (site.tomorrow + timedelta(days=3)).isoformat()
+    await opened.locator("#until").fill(later)
+    await opened.locator('[data-kind="leave"]').focus()
+    told = {"day": site.tomorrow.isoformat(), "carrier": theirs, "kind": "sick"}
+    site.call("PUT", f"/v1/roster?site={site.place}", {"absences": [told]})
+    await opened.locator('#missing [data-five="again"]').dispatch_event("click")
+    await expect(opened.locator(f'[data-carrier="{theirs}"]')).to_contain_text("Maladie")
+    await expect(opened.locator('[data-kind="leave"]')).to_be_focused()
+    await expect(opened.locator("#until")).to_have_value(later)
+    site.call("PUT", f"/v1/roster?site={site.place}", {"absences": [told | {"kind": None}]})
+
+
+async def test_nobody_of_today_stands_under_tomorrow_while_it_is_read(page: Open, site: Boarded) -> None:
+    opened = await page("/supervision/morning", role="supervisor")
+    await expect(opened.locator("#people-rows tr").first).to_be_visible()
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await opened.route(f"**/v1/roster?from={site.tomorrow}**", hold)
+    await opened.locator('[data-day="1"]').click()
+    await expect(opened.locator("#people-rows tr")).to_have_count(0)
+    held.set()
+    await expect(opened.locator("#people-rows tr").first).to_be_visible()
 
 
 async def test_from_an_absence_to_runs_that_are_covered_and_sheets_that_have_the_stops(

@@ -9,7 +9,7 @@ import { count, listed, roundOf, shiftDay, shortDay } from "../board/told.js";
 import { covered, days, missing, people, pressing } from "./day.js";
 import { makeCovering } from "./covering.js";
 import { missingItem } from "./missing.js";
-import { personRow } from "./people.js";
+import { keepPlace, personRow } from "./people.js";
 import { missingFeatures, pieceFeatures } from "./pieces.js";
 
 const EVERY_MS = 30000;
@@ -34,6 +34,9 @@ function begin() {
 
 function choose(by) {
   page.day = shiftDay(config.today, by);
+  page.read = page.open = null; // nothing of another day stands under this one's name
+  page.drawn = "";
+  $("people-rows").replaceChildren();
   page.known.clear();
   page.fits = true;
   covering.drop();
@@ -67,7 +70,8 @@ async function readRoster(day) {
 
 // Read what presses on each missing round, one after the other.
 async function readPressing() {
-  for (const { run } of missing(page.read)) {
+  const { read } = page;
+  for (const { run } of missing(read)) {
     if (page.known.has(run.run_id)) continue;
     try {
       page.known.set(run.run_id, pressing((await get(`/v1/runs/${encodeURIComponent(run.run_id)}/stops?${site}`)).stops));
@@ -75,6 +79,7 @@ async function readPressing() {
       if (!(fault instanceof Fault)) throw fault;
       return;
     }
+    if (page.read !== read) return;
     show();
   }
 }
@@ -110,7 +115,9 @@ function showPeople() {
   if (mark === page.drawn) return;
   page.drawn = mark;
   const more = (person) => ({ open: page.open === person.carrier, day: page.day, onOpen: open, onAway: away, editable: true });
+  const back = keepPlace($("people-rows"));
   $("people-rows").replaceChildren(...rows.flatMap((person) => personRow(person, more(person))));
+  back();
   $("people-table").hidden = rows.length === 0;
   $("people-empty").hidden = rows.length > 0;
 }
@@ -149,7 +156,7 @@ async function undo(person, until) {
 
 async function readAgain() {
   await list.load();
-  return page.read.runs;
+  return page.read?.runs ?? [];
 }
 
 // A proposal came, or went: it stands in the place of the question.

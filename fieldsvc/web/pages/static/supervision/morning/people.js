@@ -38,6 +38,19 @@ function chooser(person, { day, onAway, onOpen }) {
   )));
 }
 
+// Note where somebody is in the table and the day they typed, and answer how to lead them back once it is drawn anew.
+export function keepPlace(rows) {
+  const at = rows.contains(document.activeElement) ? document.activeElement : null;
+  const typed = rows.querySelector("#until")?.value;
+  const { carrier } = at?.closest("[data-carrier]")?.dataset ?? {};
+  const part = at?.dataset.kind ? `[data-kind="${at.dataset.kind}"]` : at?.id && `#${at.id}`;
+  return () => {
+    const until = rows.querySelector("#until");
+    if (until && typed && typed >= until.min) until.value = typed;
+    if (at) rows.querySelector(part || `[data-carrier="${CSS.escape(carrier ?? "")}"] button`)?.focus();
+  };
+}
+
 function trained(name) {
   const known = `trained_${name}`;
   return ["visits", "pouches", "keys", "fridge", "pets", "meters"].includes(name) ? t(known) : name;
