@@ -1,7 +1,7 @@
 """Phones, people and rounds that benchmarks of the live screens are set up with."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fieldsvc.access import accounts, enrolment
@@ -39,6 +39,12 @@ async def all_covered(platform: Platform) -> None:
     """Let nothing be told of the runs themselves: a service that starts late in the day would tell of each of them."""
     async with platform.database.acquire() as connection:
         await connection.execute("update run set said = 'covered'")
+
+
+def zone_of_the_morning() -> str:
+    """Name the zone in which it is ten o'clock now (eleven at most): the shift lies within one local day."""
+    ahead_h = max(10 - datetime.now(UTC).hour, -12)
+    return f"Etc/GMT{-ahead_h:+d}" if ahead_h else "Etc/UTC"
 
 
 def straight_round(

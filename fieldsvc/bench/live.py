@@ -18,7 +18,7 @@ import asyncpg
 import orjson
 
 from fieldsvc.bench import national
-from fieldsvc.bench.crews import all_covered, enrolled, signed_in, started, straight_round
+from fieldsvc.bench.crews import all_covered, enrolled, signed_in, started, straight_round, zone_of_the_morning
 from fieldsvc.bench.lines import Against, Show, middle_of, result, rounded
 from fieldsvc.bench.load import JSON, Load, percentile, post, send_all
 from fieldsvc.bench.service import Site, check_stored, running
@@ -88,7 +88,7 @@ class Fleet:
 async def run(*, cycles: int, full: bool, show: Show) -> None:
     """Measure uploads and screens `cycles` times each and print a line for each."""
     turns = range(max(1, cycles))
-    zone = _zone_of_the_morning()
+    zone = zone_of_the_morning()
     async with running(_prepare, timezone=zone) as site:
         await _uploads(site, WARM)
         for shape in SHAPES:
@@ -326,9 +326,3 @@ def _point(number: int, along_m: float) -> tuple[float, float]:
 def _place(number: int, along_m: float) -> tuple[float, float]:
     """Return (lat, lon): rounds run north, side by side."""
     return SOUTH + along_m / DEGREE_M, WEST + number * 0.002
-
-
-def _zone_of_the_morning() -> str:
-    """Name the zone in which it is ten o'clock now (eleven at most): the shift lies within one local day."""
-    ahead_h = max(10 - datetime.now(UTC).hour, -12)
-    return f"Etc/GMT{-ahead_h:+d}" if ahead_h else "Etc/UTC"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -38,8 +38,11 @@ def post(path: str, token: str, body: bytes, *, media_type: str = BATCH) -> byte
     return head.encode() + body
 
 
-async def send_all(url: str, requests: Sequence[bytes], *, connections: int, per_s: float | None = None) -> Load:
+async def send_all(url: str, requests: Iterable[bytes], *, connections: int, per_s: float | None = None) -> Load:
     """Send every request once over so many connections: as fast as they are answered, or `per_s` requests a second.
+
+    Requests may be made as they are sent. With `per_s` the time of an answer counts from the moment at which the request was
+    due, so that what a slow service keeps waiting is not left out.
 
     `answered_at` is by the request's place in the list, on the clock of `time.perf_counter`. ValueError for an address
     that is not loopback.
@@ -50,7 +53,7 @@ async def send_all(url: str, requests: Sequence[bytes], *, connections: int, per
     load, todo = Load(), enumerate(requests)
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(connections, len(requests))):
+        for _ in range(connections):
             worker = _Worker(str(parts.hostname), parts.port or 80, todo, load, began, per_s)
             group.create_task(worker.run())
     load.wall_s = time.perf_counter() - began
@@ -72,8 +75,8 @@ class _Worker:
         reader, writer = await asyncio.open_connection(self.host, self.port)
         try:
             for number, request in self.todo:
-                await self._wait_for_turn(number)
-                began = time.perf_counter()
+                due = await self._wait_for_turn(number)
+                began = time.perf_counter() if due is None else due
                 writer.write(request)
                 status = await _answer(reader)
                 ended = time.perf_counter()
@@ -85,9 +88,13 @@ class _Worker:
             writer.close()
             await writer.wait_closed()
 
-    async def _wait_for_turn(self, number: int) -> None:
-        if self.per_s is not None:
-            await asyncio.sleep(max(0.0, self.began + number / self.per_s - time.perf_counter()))
+    async def _wait_for_turn(self, number: int) -> float | None:
+        """Wait until a request is due, and tell when that was; None where there is no rate."""
+        if self.per_s is None:
+            return None
+        due = self.began + number / self.per_s
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        return due
 
 
 async def _answer(reader: asyncio.StreamReader) -> int:

@@ -19,7 +19,7 @@ from fieldsvc.process import database_url
 from fieldsvc.settings import Settings
 
 Kit = TypeVar("Kit")
-STARTS_WITHIN_S, IDLE_CPU_S = 30.0, 0.1
+STARTS_WITHIN_S, IDLES_WITHIN_S, IDLE_CPU_S = 120.0, 30.0, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ async def started(module: str, *words: str, settings: Mapping[str, str] | None =
 async def _idle(process: Process) -> None:
     """Wait until a server has done what it does at its start: a second with almost no processor time; at most half a minute."""
     before = process.cpu_s()
-    for _ in range(int(STARTS_WITHIN_S)):
+    for _ in range(int(IDLES_WITHIN_S)):
         await asyncio.sleep(1.0)
         now = process.cpu_s()
         if now - before < IDLE_CPU_S:

@@ -31,24 +31,19 @@ class Kit:
     api_key: str
 
 
-class Bench:
-    """The running service, the receivers, and a client."""
+class Subscribed:
+    """A subscriber of a service: its receivers, and a client with its key."""
 
-    def __init__(self, site: Site[Kit], receivers: Sequence[str], client: aiohttp.ClientSession) -> None:
-        self.site, self.receivers, self.client = site, receivers, client
-        self._key = {"Authorization": f"Bearer {site.kit.api_key}"}
-
-    async def load(self, events: int) -> None:
-        """Have events committed, as fast as they are taken."""
-        shape = Shape("", 100, 8, events)
-        await send_all(self.site.service.url, list(ingest.uploads(self.site.kit.walk, shape)), connections=8)
+    def __init__(self, url: str, api_key: str, receivers: Sequence[str], client: aiohttp.ClientSession) -> None:
+        self.url, self.receivers, self.client = url, receivers, client
+        self._key = {"Authorization": f"Bearer {api_key}"}
 
     @asynccontextmanager
     async def endpoints(
         self, count: int, *, path: str = "/hook", start: str = "", batch: int = 1
     ) -> AsyncIterator[None]:
         """Have so many endpoints, spread over the receivers, from a cursor or from now on."""
-        url, made = f"{self.site.service.url}/v1/endpoints", []
+        url, made = f"{self.url}/v1/endpoints", []
         for number in range(count):
             receiver = self.receivers[number % len(self.receivers)]
             body = {"url": receiver + path, "types": ["*"], "batch": batch, **({"from": start} if start else {})}
@@ -80,7 +75,7 @@ class Bench:
     async def pages(self, after: str = "") -> AsyncIterator[dict[str, Any]]:
         """Read the feed to its end, a page at a time; the last one is empty."""
         while True:
-            url = f"{self.site.service.url}/v1/feed?limit={PAGE}&after={after}"
+            url = f"{self.url}/v1/feed?limit={PAGE}&after={after}"
             async with self.client.get(url, headers=self._key) as answer:
                 answer.raise_for_status()
                 page = orjson.loads(await answer.read())
@@ -90,10 +85,28 @@ class Bench:
                 return
 
 
+class Bench(Subscribed):
+    """The running service with its subscriber, and a phone that sends."""
+
+    def __init__(self, site: Site[Kit], receivers: Sequence[str], client: aiohttp.ClientSession) -> None:
+        super().__init__(site.service.url, site.kit.api_key, receivers, client)
+        self.site = site
+
+    async def load(self, events: int) -> None:
+        """Have events committed, as fast as they are taken."""
+        shape = Shape("", 100, 8, events)
+        await send_all(self.url, list(ingest.uploads(self.site.kit.walk, shape)), connections=8)
+
+
 def events_in(name: str) -> int:
     """Tell how many events a request carried, by its id."""
     found = _BATCH.search(name)
     return int(found[1]) if found else 1
+
+
+def first_in(name: str) -> str:
+    """Name the first event that a request carried, by its id: the one that waited longest."""
+    return _BATCH.sub("", name)
 
 
 def per_s(arrivals: Arrivals) -> float:

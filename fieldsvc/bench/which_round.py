@@ -25,7 +25,7 @@ from fieldsvc.bench.locate import REPORTING
 from fieldsvc.bench.streets import Rng, Streets, grid, read_graphml
 from fieldsvc.bench.walks import PLANS, START_AT, TO_68_PERCENT, Noise, errors, walk
 from geo.positions import Array, Fix
-from geo.rounds import Round, nearest_on
+from geo.rounds import Round, nearest_on, project
 from geo.which_round import RoundFinder, reach_m
 
 LENGTH_M = 3_500.0  # of streets; walked out and back it is twice that
@@ -193,28 +193,47 @@ class Tally:
 def rightness(town: Town, *, sigma_m: float, from_middle: bool, runs: int, seed: int) -> dict[int, Tally]:
     """Count how often the right round is named after 1, 3, 10, 20 and 40 fixes, without any assignment."""
     finder, tallies = RoundFinder.from_rounds(town.rounds), {many: Tally() for many in AFTER}
+    lines = _Lines(town)
     for number in range(runs):
         rnd = town.rounds[number % len(town.rounds)]
         fixes = walk(rnd, seed=seed * 1000 + number, noise=Noise(sigma_m), every_s=EVERY_S).fixes
         first = int(np.random.default_rng((seed, number)).integers(len(fixes) // 4, len(fixes) // 2)) * from_middle
-        evidence, squares = finder.start(), dict.fromkeys((each.round_id for each in town.rounds), 0.0)
+        evidence, squares = finder.start(), np.zeros(len(town.rounds))
         for many, fix in enumerate(fixes[first : first + max(AFTER)], 1):
             evidence = finder.update(evidence, fix)
-            for each in town.rounds:
-                squares[each.round_id] += min(_distance_m(each, fix), 250.0) ** 2
+            squares += np.minimum(lines.distances_m(fix), 250.0) ** 2
             if many in tallies:
-                _count(tallies[many], evidence.ranking(), evidence.likeliest()[0], squares, rnd.round_id)
+                nearest = town.rounds[int(np.argmin(squares))].round_id
+                _count(tallies[many], evidence.ranking(), evidence.likeliest()[0], nearest, rnd.round_id)
     return tallies
 
 
-def _count(
-    tally: Tally, ranking: Sequence[tuple[str, float]], named: str | None, squares: dict[str, float], truth: str
-) -> None:
+def _count(tally: Tally, ranking: Sequence[tuple[str, float]], named: str | None, nearest: str, truth: str) -> None:
     tally.runs += 1
     tally.right += bool(ranking) and ranking[0][0] == truth
     tally.sure += named is not None
     tally.sure_and_wrong += named not in (None, truth)
-    tally.nearest += min(squares, key=squares.__getitem__) == truth
+    tally.nearest += nearest == truth
+
+
+class _Lines:
+    """The lines of a town's rounds one after the other, to measure the way to all of them at once."""
+
+    def __init__(self, town: Town) -> None:
+        points = [np.array(each.drawn_line) for each in town.rounds]
+        every = np.concatenate(points)
+        self._plane = town.streets.plane
+        self._x, self._y = self._plane.xy(every[:, 1], every[:, 0])
+        self._starts = np.cumsum([0, *(len(each) for each in points)])[:-1]
+
+    def distances_m(self, fix: Fix) -> Array:
+        """Measure how far each round's line is from a fix."""
+        px, py = self._plane.xy(fix.lat, fix.lon)
+        x, y = self._x, self._y
+        part = project(x, y, px, py)
+        off = np.hypot(x[:-1] + part * np.diff(x) - px, y[:-1] + part * np.diff(y) - py)
+        off[self._starts[1:] - 1] = np.inf  # from the end of one line to the start of the next nobody walks
+        return np.asarray(np.minimum.reduceat(off, self._starts))
 
 
 def _distance_m(rnd: Round, fix: Fix) -> float:
@@ -237,9 +256,10 @@ def watched(finder: RoundFinder, rounds: Sequence[Round], fixes: Sequence[Fix], 
     own = next(each for each in rounds if each.round_id == assigned)
     for fix in fixes:
         minutes = (fix.fixed_at - fixes[0].fixed_at).total_seconds() / 60
-        evidence = finder.update(evidence, fix)
-        if after is None and (suspected := finder.mismatch(evidence)):
-            after, named = minutes, suspected.round_id
+        if after is None:
+            evidence = finder.update(evidence, fix)
+            if suspected := finder.mismatch(evidence):
+                after, named = minutes, suspected.round_id
         if naive is None:
             is_away = _distance_m(own, fix) > reach_m(fix) and any(each != assigned for each in finder.near(fix))
             row = row + 1 if is_away else 0

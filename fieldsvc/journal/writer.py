@@ -17,7 +17,8 @@ What can go wrong, and what is answered:
 - a value that the database refuses: the batch is rolled back and halved until the one event is found, and kept aside;
 - a lock that takes too long, a full disk, a deadlock, a lost connection: 503 for the batch, the phones send it again;
 - a connection lost at COMMIT: nobody knows whether it happened. The writer takes the locks again on a new connection, which
-  waits for the old transaction to end, and looks whether its rows are there.
+  waits for the old transaction to end, and looks whether its rows are there;
+- a wait for the standby that is cancelled at COMMIT: the server only warns. 503: what comes again locks, and so waits anew.
 Any abort clears the memory, for what it says may not have happened.
 """
 
@@ -114,6 +115,7 @@ class Writer:
         self._work = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
         self._stopping = False
+        self._warned = False
 
     @property
     def waiting(self) -> int:
@@ -239,7 +241,7 @@ class Writer:
                 raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
             raise
         try:
-            await connection.execute("commit")
+            await self._end(connection)
         except _LOST as error:
             self._memory.forget()
             await self._disconnect()
@@ -252,6 +254,18 @@ class Writer:
             raise
         batch.keep()
         return batch.outcomes
+
+    async def _end(self, connection: asyncpg.Connection) -> None:
+        """Commit. Unavailable when the server only warns that the wait for a standby was cancelled: this one alone has it."""
+        self._warned = False
+        await connection.execute("commit")
+        if self._warned:
+            log.warning("journal.not_replicated")
+            raise Unavailable(retry_after_s=RETRY_AFTER_S)
+
+    def _heard(self, _connection: object, said: asyncpg.PostgresLogMessage) -> None:
+        """Note a warning of the server, which is all that a cancelled wait for a standby leaves; a notice is none."""
+        self._warned = self._warned or said.sqlstate != "00000"
 
     async def _roll_back(self, connection: asyncpg.Connection) -> None:
         """Roll back; a connection that cannot is given up, so that nothing of this ends in a later commit."""
@@ -269,15 +283,19 @@ class Writer:
         traces = batch.traces()
         connection = await self._connected()
         try:
-            async with connection.transaction():
-                await connection.fetch(query("shard.lock"), sorted(traces))
-                found = [
-                    await connection.fetchrow(query("event.chain_of_shard"), shard, end.day, end.pos - 1, 1)
-                    for shard, end in traces.items()
-                ]
+            await connection.execute("begin")
+            await connection.fetch(query("shard.lock"), sorted(traces))
+            found = [
+                await connection.fetchrow(query("event.chain_of_shard"), shard, end.day, end.pos - 1, 1)
+                for shard, end in traces.items()
+            ]
+            await self._end(connection)
         except (*_LOST, asyncpg.PostgresError) as error:
             await self._disconnect()
             raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
+        except BaseException:
+            await self._disconnect()
+            raise
         chains = [row["chain"] if row is not None else b"" for row in found]
         return bool(traces) and chains == [end.chain for end in traces.values()]
 
@@ -330,6 +348,7 @@ class Writer:
             self._id = uuid7()
             try:
                 self._connection = await self._connect()
+                self._connection.add_log_listener(self._heard)
             except (*_LOST, asyncpg.PostgresError, TimeoutError) as error:
                 raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
         return self._connection

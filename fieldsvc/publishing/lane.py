@@ -52,6 +52,7 @@ class Flight:
     batch: list[Entry]
     since: float
     is_parked: bool = False
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,8 @@ class Lane:
     def _take_off(self, state: _State, subject: str | None, batch: list[Entry], at: float) -> Flight | None:
         if subject is None:
             return None
-        flight = Flight(subject, batch, at, is_parked=subject in state.progress.parked)
+        is_probe = not self._breaker.is_closed
+        flight = Flight(subject, batch, at, is_parked=subject in state.progress.parked, is_probe=is_probe)
         self._flights.add(flight)
         self._was_parked = flight.is_parked
         self._throttle.started(at, len(batch) or 1)
@@ -207,9 +209,9 @@ class Lane:
         while flight is not None:
             try:
                 if flight.batch and state.runs is not None:
-                    await self._send_batch(state, state.runs, flight.batch)
+                    await self._send_batch(state, state.runs, flight)
                 else:
-                    await self._send_head(state, flight.subject)
+                    await self._send_head(state, flight)
             finally:
                 self._flights.discard(flight)
             if state.progress.unsaved * 2 >= self._limits.span:
@@ -224,9 +226,14 @@ class Lane:
             self._fault = error
         self.wake()
 
-    async def _send_head(self, state: _State, subject: str) -> None:
+    def _may_begin(self, flight: Flight) -> bool:
+        """Tell whether a request may still begin: while its body was read, another one may have opened the breaker."""
+        is_time = time.monotonic() < self.lease_ends and self._breaker.may_send(datetime.now(UTC))
+        return is_time and (self._breaker.is_closed or flight.is_probe)
+
+    async def _send_head(self, state: _State, flight: Flight) -> None:
         """Send the head of a subject once, and do what follows."""
-        progress, following = state.progress, state.following
+        progress, following, subject = state.progress, state.following, flight.subject
         entry = progress.head(subject)
         if entry is None:
             entry = await patiently(partial(state.taking.load_head, subject))
@@ -234,6 +241,9 @@ class Lane:
             await self._freshen(state, [entry])
         if not entry.body:
             await following.give_up(entry, reason=entry.missing, attempts=0)
+            return
+        if not self._may_begin(flight):
+            progress.put_back(subject)
             return
         parked, is_probe = progress.parked.get(subject), not self._breaker.is_closed
         attempts = parked.attempts if parked else 0
@@ -250,11 +260,15 @@ class Lane:
             await following.failed(entry, outcome, attempts=attempts + 1)
             await self._give_in()
 
-    async def _send_batch(self, state: _State, runs: Runs, batch: list[Entry]) -> None:
+    async def _send_batch(self, state: _State, runs: Runs, flight: Flight) -> None:
         """Send several events in one request; they are sent one by one if one of them can be the cause of a failure."""
+        batch = flight.batch
         await self._freshen(state, batch)
         if not all(entry.body for entry in batch):  # retention was faster
             runs.ended(batch, ok=False)
+            return
+        if not self._may_begin(flight):
+            runs.put_back(batch)
             return
         name = batch_id([entry.evt_id for entry in batch])
         body = self._format.join([entry.body for entry in batch])

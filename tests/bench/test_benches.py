@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import structlog
 
-from fieldsvc.bench import ingest, live, national, publish, publish_load, suite
+from fieldsvc.bench import fleet, fleet_town, ingest, live, national, publish, publish_load, suite
+from fieldsvc.bench.load import Load
 from fieldsvc.bench.service import check_stored, started
 from fieldsvc.bench.subscribed import events_in
 
@@ -74,6 +75,33 @@ async def test_live_tells_fixes_delays_and_costs(monkeypatch: pytest.MonkeyPatch
     ) * 2 + nation
     delays = [line for line in lines if line["metric"] == view[0]]
     assert all(line["p99_ms"] < 5_000 for line in delays)
+
+
+async def test_a_fleet_goes_on_duty_and_its_answers_publishing_and_memory_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleet_town, "PATTERNS", 20)
+    sizes = {"CARRIERS": 40, "NATION": 400, "SECONDS": 1.0, "WARM_S": 0.2}
+    for name, value in sizes.items():
+        monkeypatch.setattr(fleet, name, value)
+    lines = await _lines("fleet")
+    metrics = ["runs_started_per_s", "answer_p99_ms", "answered_to_received_p99_ms", "service_memory_mib"]
+    assert [line["metric"] for line in lines] == metrics
+    assert lines[1]["conditions"]["answers"].keys() == {"fixes", "single", "batch"}
+    assert lines[2]["conditions"]["waiting"][-1] >= 0
+    assert 0 < lines[2]["p50_ms"] <= lines[2]["value"]
+
+
+def test_a_window_says_what_piled_up_and_whether_the_rate_was_sustained() -> None:
+    answered = {f"evt-{number}": number / 10 for number in range(100)}
+    told = fleet.Window(1.0, 10.0, 0.0, loads={"single": Load([0.01] * 100)}, answered=answered)
+    told.arrivals = [(to, name, moment + 0.2) for name, moment in answered.items() for to in range(fleet.RECEIVERS)]
+    assert told.waiting(0.5) == 2 * fleet.RECEIVERS
+    assert told.sustained
+    told.arrivals = told.arrivals[:20]
+    told.multiple = 0.001
+    assert told.grew
+    assert not told.sustained
 
 
 async def test_a_server_that_does_not_start_is_a_fault_and_no_figure() -> None:

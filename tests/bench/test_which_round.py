@@ -72,7 +72,8 @@ def test_rounds_of_a_town_share_no_street_and_a_run_is_in_order(town: Town) -> N
     assert max(gaps) == pytest.approx(30.0)
 
 
-async def test_the_bench_prints_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bench_prints_its_lines(monkeypatch: pytest.MonkeyPatch, town: Town) -> None:
+    monkeypatch.setattr(which_round, "town_of", lambda: town)
     monkeypatch.setattr(which_round, "AFTER", (1, 3))
     lines: list[dict[str, Any]] = []
     monkeypatch.setattr(which_round, "RUNS", 1)

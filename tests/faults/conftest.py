@@ -4,18 +4,22 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import orjson
 import pytest
 import structlog
 
 from fieldsvc import logs
+from fieldsvc.bench.faults.children import Child
+from fieldsvc.bench.faults.nursery import Nursery
+from fieldsvc.bench.faults.oracle import Report, Verdict
 from fieldsvc.store.database import Database, migrate, open_database
 from fieldsvc.store.embedded import EmbeddedPostgres
-from tests.faults.children import Children
-from tests.faults.oracle import Report, Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +88,21 @@ def report(note: Callable[[str], None]) -> Report:
     return shown
 
 
+@dataclass
+class Workers(Nursery):
+    """Processes of a test, writers of the journal among them."""
+
+    async def worker(self, **order: Any) -> Child:
+        """Start a writer process and wait until it is ready."""
+        child = await self.start("-m", "tests.faults.worker", orjson.dumps(order).decode())
+        assert await child.line() == "ready"
+        return child
+
+
 @pytest.fixture
-async def children() -> AsyncIterator[Children]:
+async def children(tmp_path: Path) -> AsyncIterator[Workers]:
     """Processes of this test; none outlives it."""
-    made = Children()
+    made = Workers(folder=tmp_path)
     try:
         yield made
     finally:

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from fieldsvc.access import enrolment
+from fieldsvc.bench.faults.children import Child, Children
 from fieldsvc.store.database import open_database
 from fieldsvc.work import imports
-from tests.faults.children import Child, Children
 from tests.media.pictures import name_of, photo
 
 pytestmark = pytest.mark.fault

@@ -14,15 +14,15 @@ import asyncpg
 import orjson
 import pytest
 
+from fieldsvc.bench.faults.oracle import Report, follow, judge, read_journal, read_phones
+from fieldsvc.bench.faults.scene import scene
 from fieldsvc.errors import Unavailable
 from fieldsvc.journal.reader import Reader
 from fieldsvc.simulate.ledger import Ledger
 from fieldsvc.simulate.walking import FieldEvent
 from fieldsvc.store.database import Database, open_database
 from fieldsvc.store.embedded import EmbeddedPostgres
-from tests.faults.children import Children
-from tests.faults.oracle import Report, follow, judge, read_journal, read_phones
-from tests.faults.service import scene
+from tests.faults.conftest import Workers
 from tests.journal.conftest import Journal, open_journal, trial_registry
 
 pytestmark = pytest.mark.fault
@@ -58,7 +58,7 @@ async def write_on(journal: Journal, ledger: Ledger, over: asyncio.Event, taken:
 
 @pytest.mark.parametrize("moment", ["before_commit", "in_copy"])
 async def test_a_frozen_process_gives_its_shards_up_and_does_no_harm_when_it_goes_on(
-    moment: str, children: Children, durable_database: Database, tmp_path: Path, report: Report
+    moment: str, children: Workers, durable_database: Database, tmp_path: Path, report: Report
 ) -> None:
     database, ledgers = durable_database, [tmp_path / "frozen.ledger", tmp_path / "here.ledger"]
     journal = await open_journal(database, database.url, trial_registry())
@@ -128,7 +128,7 @@ async def no_longer_listens(url: str) -> None:
 
 
 async def test_requests_in_flight_are_answered_when_the_service_is_told_to_stop(
-    children: Children, tmp_path: Path
+    children: Workers, tmp_path: Path
 ) -> None:
     async with scene(children, tmp_path, seed=1) as town:
         await town.fleet.rest()
@@ -158,7 +158,7 @@ async def test_requests_in_flight_are_answered_when_the_service_is_told_to_stop(
 
 
 async def test_a_service_told_to_stop_while_phones_upload_ends_with_status_0_and_loses_nothing(
-    children: Children, tmp_path: Path, report: Report
+    children: Workers, tmp_path: Path, report: Report
 ) -> None:
     rng, took = Random(4), []
     async with scene(children, tmp_path, seed=4) as town:

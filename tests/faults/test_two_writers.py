@@ -6,17 +6,17 @@ from pathlib import Path
 import orjson
 import pytest
 
+from fieldsvc.bench.faults.oracle import Report, Verdict, follow, judge, read_journal, read_phones
 from fieldsvc.journal.reader import Reader
 from fieldsvc.store.database import Database
-from tests.faults.children import Children
-from tests.faults.oracle import Report, Verdict, follow, judge, read_journal, read_phones
+from tests.faults.conftest import Workers
 from tests.journal.conftest import open_journal, trial_registry
 
 pytestmark = pytest.mark.fault
 SECONDS = {"locked": 8.0, "free": 4.0, "unlocked": 5.0}
 
 
-async def race(children: Children, database: Database, folder: Path, *, how: str) -> tuple[Verdict, int]:
+async def race(children: Workers, database: Database, folder: Path, *, how: str) -> tuple[Verdict, int]:
     """Let two processes write while one reader follows; return the verdict, and how often the fence was hit."""
     journal = await open_journal(database, database.url, trial_registry())
     await journal.stop()  # it has made the store's keys, which the processes share
@@ -38,7 +38,7 @@ async def race(children: Children, database: Database, folder: Path, *, how: str
 
 
 async def test_two_processes_on_the_same_subjects_lose_and_invert_nothing(
-    children: Children, durable_database: Database, tmp_path: Path, report: Report
+    children: Workers, durable_database: Database, tmp_path: Path, report: Report
 ) -> None:
     verdict, fenced = await race(children, durable_database, tmp_path, how="locked")
     report("two writers", verdict)
@@ -50,7 +50,7 @@ async def test_two_processes_on_the_same_subjects_lose_and_invert_nothing(
 
 
 async def test_positions_of_free_transactions_are_caught_losing_events(
-    children: Children, durable_database: Database, tmp_path: Path, report: Report
+    children: Workers, durable_database: Database, tmp_path: Path, report: Report
 ) -> None:
     async with durable_database.acquire() as connection:
         await connection.execute("create sequence free_position")
@@ -61,7 +61,7 @@ async def test_positions_of_free_transactions_are_caught_losing_events(
 
 
 async def test_our_own_writer_without_its_lock_is_noticed(
-    children: Children, durable_database: Database, tmp_path: Path, report: Report
+    children: Workers, durable_database: Database, tmp_path: Path, report: Report
 ) -> None:
     verdict, fenced = await race(children, durable_database, tmp_path, how="unlocked")
     report(f"two writers, planted: the lock taken out, fenced {fenced} times", verdict)

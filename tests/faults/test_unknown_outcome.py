@@ -13,6 +13,10 @@ import asyncpg
 import orjson
 import pytest
 
+from fieldsvc.bench.faults.children import Children
+from fieldsvc.bench.faults.oracle import Phones, Report, Verdict, judge, read_journal
+from fieldsvc.bench.faults.proxy import Cut, Proxy
+from fieldsvc.bench.faults.scene import scene
 from fieldsvc.errors import Unavailable
 from fieldsvc.ids import uuid7
 from fieldsvc.journal.submission import Incoming, Outcome
@@ -20,10 +24,6 @@ from fieldsvc.journal.writer import RETRY_AFTER_S
 from fieldsvc.simulate.transport import HttpTransport, NoAnswer
 from fieldsvc.store.database import Database
 from handlers.story import Fact, Tale, Write
-from tests.faults.children import Children
-from tests.faults.oracle import Phones, Report, Verdict, judge, read_journal
-from tests.faults.proxy import Cut, Proxy
-from tests.faults.service import scene
 from tests.journal.conftest import Journal, Trial, open_journal, trial_registry
 
 pytestmark = pytest.mark.fault

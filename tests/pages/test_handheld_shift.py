@@ -19,12 +19,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from fieldsvc.access import enrolment
+from fieldsvc.bench.faults.children import Child, Children
 from fieldsvc.platform import open_platform
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.town import Town
 from tests.acceptance.conftest import _load
 from tests.databases import drop_database, new_database
-from tests.faults.children import Child, Children
 from tests.pages.browser import PHONE
 from tests.pages.outbox_bed import run, until
 from tests.sizes import IS_FULL

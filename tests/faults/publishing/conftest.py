@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from fieldsvc.bench.faults.children import Child, Children
 from fieldsvc.store.database import Database
-from tests.faults.children import Child, Children
 from tests.faults.publishing.oracle import Report, Verdict
 
 Launch = Callable[..., Awaitable[Child]]
