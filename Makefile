@@ -13,6 +13,9 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 # A copied or moved checkout brings a .venv that still points at the old place: it is made again.
 MOVED = $(shell test -e .venv && test "$$(cat .venv/python-ready 2>/dev/null)" != "$(CURDIR)" && echo FORCE)
 
+# Images set this to stay small; here every process that is started would compile all of its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run test check screenshots bench lock clean test-tools assets schemas browser FORCE
@@ -27,7 +30,7 @@ run: setup ## Run the demo: database, service, phones and a subscriber (PORT=808
 	@exec $(BIN)/fieldsvc demo --port $(PORT)
 
 test: test-tools assets schemas browser ## Run every test (FIELDSVC_TEST_DATA names the folder of real data; ARGS goes to pytest)
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: test-tools ## Check format, lint, types, imports and SQL
 	$(BIN)/ruff format --check .

@@ -173,9 +173,16 @@ async def simulate_command(args: Args, settings: Settings) -> None:
 
 async def bench_command(args: Args, settings: Settings) -> None:
     """Measure this machine and this version; JSON lines, each speed as a ratio to a limit measured beside it."""
-    from fieldsvc.bench import suite
+    from fieldsvc.bench import faults, suite
 
     del settings
+    if args.what == "faults":
+        only = [each.strip() for each in (args.only or "").split(",") if each.strip()]
+        limits = faults.Limits(only, args.seconds, args.seed)
+        await faults.run(cycles=args.cycles, full=args.full, show=show, limits=limits)
+        return
+    if args.only or args.seconds is not None or args.seed is not None:
+        raise UserMistake("--only, --seconds and --seed belong to `bench faults`.")
     await suite.run(args.what, cycles=args.cycles, full=args.full, show=show)
 
 
@@ -336,7 +343,10 @@ def _operator_parsers(commands: Any) -> None:
     bench.add_argument("what", choices=(*BENCHES, "all"))
     bench.add_argument("--cycles", type=int, default=3)
     bench.add_argument("--json", action="store_true", help="the only form there is")
-    bench.add_argument("--full", action="store_true", help="longer, for a quieter figure")
+    bench.add_argument("--full", action="store_true", help="longer, for a quieter figure; faults: no limit of time")
+    bench.add_argument("--only", metavar="F01,F02", help="faults: only these, of docs/reliability.md")
+    bench.add_argument("--seconds", type=float, help="faults: how long, at most, beside the start and the last check")
+    bench.add_argument("--seed", type=int, help="faults: play another order of moments")
     verify = json_option(command(commands, "verify", verify_command))
     verify.add_argument("what", choices=("journal", "audit", "receipts", "proof"))
     verify.add_argument(

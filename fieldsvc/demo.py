@@ -2,16 +2,12 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -21,12 +17,12 @@ from pydantic import SecretStr
 from fieldsvc import logs
 from fieldsvc.access import accounts, enrolment
 from fieldsvc.app import create_app
+from fieldsvc.demo_town import AWAY, SUPERVISED, Kept, keep, load_day, new_people, prepared, say, write
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.platform import Platform, open_platform
 from fieldsvc.process import database_url, stop_event
 from fieldsvc.serve import listening
 from fieldsvc.settings import Settings
-from fieldsvc.simulate.basemap import basemap
 from fieldsvc.simulate.identity import identity_provider
 from fieldsvc.simulate.layout import POSTCODE
 from fieldsvc.simulate.ledger import Ledger
@@ -34,39 +30,15 @@ from fieldsvc.simulate.office import Office
 from fieldsvc.simulate.run import MIXED, Stopped, simulate
 from fieldsvc.simulate.screen import CountLine, Screen
 from fieldsvc.simulate.subscriber import Subscriber
-from fieldsvc.simulate.town import Carrier, Town
-from fieldsvc.work import imports
-from fieldsvc.work.task_import import TaskImport
+from fieldsvc.simulate.town import Town
 from handlers.registry import Registry
-from handlers.story import Actor
 
 TITLE = "fieldsvc demo: Villeneuve-sur-Arve (fictional data), {rounds} rounds, {points:,} delivery points"
-ROLES_SHOWN = ("supervisor", "operator", "adviser", "counter", "auditor")
-SUPERVISED = "villeneuve-centre"
 RURAL_ROUNDS = 3
-SPARES = ("T18", "R02")  # the rounds whose carriers have a second phone, because the first one dies on the way
 YOURS = "T19"  # the round of whoever looks at the demo, with the phone's page
-AWAY = "T33"  # nobody's round: its carrier is ill today
 YOUR_CODE_LIVES = timedelta(hours=12)
 REPLAYED_S, REPLAY_SPEED = 2 * 3600.0, 120.0  # a minute after the start carriers are under way, at the pace of now
 NEW_DAY_CHECK_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What the demo must remember between two runs: credentials are shown once, so they stay in a file of mode 0600."""
-
-    devices: list[dict[str, Any]]
-    subscriber: dict[str, str]
-    pharmacy: dict[str, str]
-    endpoint: dict[str, Any] | None = None
-    rounds: list[str] = field(default_factory=list)
-    stopped: dict[str, Any] | None = None
-
-    @property
-    def as_json(self) -> dict[str, Any]:
-        """The file's content."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 async def run_demo(settings: Settings) -> None:
@@ -77,7 +49,7 @@ async def run_demo(settings: Settings) -> None:
     settings = settings.model_copy(update=changes)
     stop = stop_event()
     town = Town(rural=RURAL_ROUNDS)
-    _say("Starting the database")
+    say("Starting the database")
     async with database_url(settings) as url, _identity(settings) as identity:
         await _serve(settings.model_copy(update=_sign_in(identity)), url, town=town, stop=stop)
 
@@ -85,7 +57,7 @@ async def run_demo(settings: Settings) -> None:
 async def _serve(settings: Settings, url: str, *, town: Town, stop: asyncio.Event) -> None:
     async with open_platform(settings, url) as platform:
         await accounts.withdraw_reusable_links(platform.database)
-        kept = await _prepared(platform, settings, town)
+        kept = await prepared(platform, settings, town)
         async with _subscriber(kept) as (hook, new_url), listening(create_app(platform), settings) as address:
             if new_url is not None:
                 await _register(hook, new_url, kept, address=address, settings=settings)
@@ -123,11 +95,11 @@ async def _run_on(
     hook: Subscriber,
     stop: asyncio.Event,
 ) -> None:
-    people = await _people(
+    people = await new_people(
         platform, address, pharmacy=kept.pharmacy["account_id"], subscriber=kept.subscriber["account_id"]
     )
     content = orjson.dumps(_demo_file(town, kept, address, people), option=orjson.OPT_INDENT_2)
-    _write(settings.var_dir / "demo.json", content)
+    write(settings.var_dir / "demo.json", content)
     ledger = Ledger()
     services = own_types(platform.registry)
     screen = Screen(sys.stdout, lambda: _counts(ledger, hook, services))
@@ -154,7 +126,7 @@ async def _simulate(settings: Settings, kept: Kept, address: str, *, ledger: Led
     before = _stopped_today(kept, settings.zone)
     if before is None:
         before = Stopped(_begin_at(settings.zone), _begin_at(settings.zone), {})
-        _keep(settings, stopped=before.as_json)
+        keep(settings, stopped=before.as_json)
     await simulate(
         address,
         [device for device in kept.devices if device["round"] not in (YOURS, AWAY)],
@@ -164,7 +136,7 @@ async def _simulate(settings: Settings, kept: Kept, address: str, *, ledger: Led
         speed=REPLAY_SPEED,
         start_at=before.start_at,
         resume=before if before.told_until else None,
-        on_stop=lambda stopped: _keep(settings, stopped=stopped.as_json),
+        on_stop=lambda stopped: keep(settings, stopped=stopped.as_json),
     )
 
 
@@ -181,95 +153,6 @@ def _stopped_today(kept: Kept, zone: tzinfo) -> Stopped | None:
     stopped = Stopped(**kept.stopped)
     days = [datetime.fromtimestamp(at, UTC).astimezone(zone).date() for at in (stopped.start_at, time.time())]
     return stopped if days[0] == days[1] else None
-
-
-async def _prepared(platform: Platform, settings: Settings, town: Town) -> Kept:
-    """Load the town at the first run, its day at every run, and the credentials of the demo.
-
-    What an earlier version of the demo left out is made up for.
-    """
-    path, ground = settings.var_dir / "demo-kept.json", settings.var_dir / "basemap.geojson"
-    rounds = [plan.round_id for plan in town.rounds]
-    kept = Kept(**orjson.loads(path.read_bytes())) if path.exists() else None
-    if kept is None or kept.rounds != rounds or not ground.exists():
-        _say("Loading the town (once)")
-        _write(ground, await asyncio.to_thread(basemap, town))
-        await _load_town(platform, settings, town)
-        kept = kept or await _new_credentials(platform)
-        kept = _keep(settings, kept, devices=await _all_devices(platform, settings, town, kept), rounds=rounds)
-    await _load_day(platform, town, kept, day=platform.runs.today())
-    return kept
-
-
-async def _load_town(platform: Platform, settings: Settings, town: Town) -> None:
-    await imports.import_addresses(platform.database, town.addresses_csv().splitlines(keepends=True))
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "rounds.geojson"
-        path.write_text(town.rounds_geojson(), encoding="utf-8")
-        await imports.import_rounds(platform.database, path, zone=settings.zone)
-    platform.rounds.forget()
-
-
-async def _load_day(platform: Platform, town: Town, kept: Kept, *, day: date) -> None:
-    """Import the day's roster and tasks, plan its runs, and let the pharmacy release its pouches; twice changes nothing."""
-    for each in (day, day + timedelta(days=1)):
-        await imports.import_roster(platform.database, town.roster_csv(each).splitlines(keepends=True))
-    if AWAY in {plan.round_id for plan in town.rounds}:
-        await imports.import_roster(platform.database, _ill(town, day))
-    lines = town.tasks_jsonl(day).splitlines(keepends=True)
-    pouches = [line for line in lines if '"medication"' in line]
-    importer = TaskImport(
-        platform.tasks, opener=platform.opener, registry=platform.registry, zone=platform.settings.zone
-    )
-    await importer.run([line for line in lines if line not in pouches])
-    of_country = {stop.point.id for plan in town.country for stop in plan.stops}
-    for country in (False, True):
-        chosen = [line for line in pouches if (orjson.loads(line)["delivery_point"] in of_country) == country]
-        await _release(platform, importer, chosen, account=kept.pharmacy["account_id"])
-    await platform.runs.plan_day(day)
-    platform.rounds.forget()
-
-
-def _ill(town: Town, day: date) -> list[str]:
-    """Write the roster's line of the carrier who is away today."""
-    away = [f"{day},{AWAY},{each.name},sick\n" for each in town.carriers if each.round_id == AWAY]
-    return ["date,round_id,carrier,absence\n", *away]
-
-
-async def _release(platform: Platform, importer: TaskImport, pouches: list[str], *, account: str) -> None:
-    """Order pouches, and let the pharmacy release them if they are new."""
-    if not pouches or not (await importer.run(pouches, account=account)).planned:
-        return
-    actor = Actor("subscriber", account=account, entered_by=account)
-    for line in pouches:
-        pouch = orjson.loads(line)["subject"].removeprefix("pouch/")
-        await platform.commands.send("medication.released", {"pouch_id": pouch}, actor=actor)
-
-
-async def _new_credentials(platform: Platform) -> Kept:
-    scopes = ["operator", "health", "order:item", "order:home_visit", "order:medication", "order:address_change"]
-    subscriber = await accounts.create_subscriber(platform.database, "Demo subscriber", scopes=scopes)
-    pharmacy = await accounts.create_subscriber(
-        platform.database, "Pharmacie de la Place", scopes=["health", "order:medication"]
-    )
-    return Kept([], subscriber, pharmacy)
-
-
-async def _all_devices(platform: Platform, settings: Settings, town: Town, kept: Kept) -> list[dict[str, Any]]:
-    """Enrol the phones that are missing: one for each carrier, and then the spares."""
-    there = Counter(device["round"] for device in kept.devices)
-    spares = [carrier for carrier in town.carriers if carrier.round_id in SPARES]
-    wanted = [carrier for carrier in town.carriers if not there[carrier.round_id]]
-    wanted += [carrier for carrier in spares if there[carrier.round_id] < 2]
-    return [*kept.devices, *[await _enrolled(platform, settings, carrier) for carrier in wanted]]
-
-
-async def _enrolled(platform: Platform, settings: Settings, carrier: Carrier) -> dict[str, Any]:
-    base = f"http://{settings.host}:{settings.port}"
-    found = await enrolment.enrol_device(
-        platform.database, base, carrier=carrier.name, site=carrier.site, round_id=carrier.round_id
-    )
-    return {**found, "carrier": carrier.name, "site": carrier.site, "round": carrier.round_id}
 
 
 @asynccontextmanager
@@ -291,7 +174,7 @@ async def _subscriber(kept: Kept) -> AsyncIterator[tuple[Subscriber, str | None]
 async def _register(hook: Subscriber, url: str, kept: Kept, *, address: str, settings: Settings) -> None:
     created = await hook.register(address, kept.subscriber["api_key"], url=url)
     port = int(url.rsplit(":", 1)[1].split("/", maxsplit=1)[0])
-    _keep(settings, kept, endpoint={"id": created, "secret": hook.secret, "port": port})
+    keep(settings, kept, endpoint={"id": created, "secret": hook.secret, "port": port})
 
 
 async def _listening_again(kept: Kept) -> Subscriber | None:
@@ -306,26 +189,6 @@ async def _listening_again(kept: Kept) -> Subscriber | None:
     return hook
 
 
-async def _people(platform: Platform, address: str, *, pharmacy: str, subscriber: str) -> dict[str, dict[str, str]]:
-    found = {}
-    found["partner"] = await accounts.create_person(
-        platform.database, address, "partner", email="partner@demo.invalid", parent=pharmacy, reusable=True
-    )
-    found["member"] = await accounts.create_person(
-        platform.database, address, "member", email="member@demo.invalid", parent=subscriber, reusable=True
-    )
-    for role in ROLES_SHOWN:
-        found[role] = await accounts.create_person(
-            platform.database,
-            address,
-            role,
-            email=f"{role}@demo.invalid",
-            site=SUPERVISED if role in ("supervisor", "counter") else None,
-            reusable=True,
-        )
-    return found
-
-
 async def _new_days(platform: Platform, town: Town, kept: Kept, stop: asyncio.Event) -> None:
     """Load the next day's work when midnight has passed."""
     day = platform.runs.today()
@@ -335,7 +198,7 @@ async def _new_days(platform: Platform, town: Town, kept: Kept, stop: asyncio.Ev
                 await stop.wait()
         if platform.runs.today() != day:
             with contextlib.suppress(FieldsvcError):
-                await _load_day(platform, town, kept, day=platform.runs.today())
+                await load_day(platform, town, kept, day=platform.runs.today())
                 day = platform.runs.today()
 
 
@@ -414,26 +277,3 @@ def _demo_file(town: Town, kept: Kept, address: str, people: Mapping[str, Mappin
         },
         "customer": {"item_id": item["subject"].removeprefix("item/"), "postcode": POSTCODE},
     }
-
-
-def _keep(settings: Settings, kept: Kept | None = None, **changes: Any) -> Kept:
-    """Change some of what the demo remembers; the rest stays as `kept`, or as the file has it."""
-    path = settings.var_dir / "demo-kept.json"
-    before = kept.as_json if kept else orjson.loads(path.read_bytes())
-    found = Kept(**{**before, **changes})
-    _write(path, orjson.dumps(found.as_json, option=orjson.OPT_INDENT_2))
-    return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    draft.replace(path)
-
-
-def _say(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201 - the screen

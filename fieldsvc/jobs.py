@@ -9,6 +9,7 @@ from fieldsvc.logs import get_logger
 log = get_logger()
 CANCELLED_TIMES, CANCEL_AGAIN_S = 10, 0.5
 Job = Callable[[], Awaitable[None]]
+Jobs = dict[str, Job]  # by name
 
 
 @asynccontextmanager

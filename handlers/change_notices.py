@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from handlers import changes, products
-from handlers.changes import Change, Step
+from handlers import change_states, changes, products
+from handlers.change_states import Change, Step
 from handlers.notice import notice
 from handlers.story import Fact, Write, titled
 
@@ -19,6 +19,7 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     "not_needed": titled("L'objet a été remis en personne.", "The item was handed over in person."),
     "not_done": titled("Ce n'était pas possible à la porte.", "It was not possible at the door."),
     "not_verified": titled("Elle n'a pas été confirmée à temps.", "It was not confirmed in time."),
+    "not_sure": titled("Connectez-vous ou prouvez votre identité d'abord.", "Sign in or prove who you are first."),
     "code_not_used": titled("Le code n'a pas été donné à temps.", "The code was not given in time."),
     "too_many_tries": titled("Trop de codes faux ont été donnés.", "Too many wrong codes were given."),
     "denied_at_the_door": titled("On nous a dit non à l'adresse.", "Somebody at the address said no."),
@@ -41,7 +42,7 @@ def notices(
 ) -> Iterator[Write]:
     """Tell all who are to know: the one who asked of every turn, and of a redirection whoever was known before."""
     told = len(before.steps) if before is not None else 0
-    news = [step for step in change.steps[told:] if step.state not in _SILENT]
+    news = [step for step in change.steps[told:] if step.name not in _SILENT]
     known = _known_contacts(change)
     words = _words(change)
     if change.wants_code and not (before is not None and before.wants_code):
@@ -54,11 +55,13 @@ def notices(
     if news:
         own = (change.asked.data.get("details") or {}).get("contact")
         everyone = [*([{"lang": "fr", **own}] if own else []), *(known if change.lasts else [])]
+        edits = [step for step in news if step.name == "edited"]
+        turn = edits[-1] if edits and news[-1].state in ("requested", "on_sheet") else news[-1]
         for number, contact in enumerate(everyone):
-            more = _turn(news[-1], words_of[change.state])
+            more = _turn(turn, words_of[turn.name])
             if own and number == 0:
                 more |= _way_back(more, change.asked.data.get("own_url"))
-            key = f"{change.id} {news[-1].state} {number}"
+            key = " ".join([change.id, turn.name, *([str(change.edits)] if change.edits else []), str(number)])
             yield notice(new, "delivery_change_news", contact, words | more, key=key, lang=contact["lang"])
     if change.known.redirects and change.reminded > (before.reminded if before is not None else 0):
         home = {"postal": {"delivery_point_id": change.subject.partition("/")[2]}}
@@ -81,7 +84,7 @@ def _known_contacts(change: Change) -> list[Mapping[str, Any]]:
 
 
 def _words(change: Change) -> dict[str, Any]:
-    earliest = products.after_working_days(changes.moment_of(change.asked), changes.COOLING_DAYS)
+    earliest = products.after_working_days(changes.moment_of(change.asked), change_states.COOLING_DAYS)
     since = change.came_to("applied") or earliest
     title = change.known.title
     return {

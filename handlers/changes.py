@@ -1,154 +1,39 @@
-"""How delivery changes go on: the one table of their states, and the walk of a subject's facts through it.
+"""How delivery changes go on: the walk of a subject's facts through the table of their states (`change_states.py`).
 
 A change is judged by what happened first, whatever arrived when. Time passes only by facts: the deadlines that a fact leaves
 behind come due before it, and a timer is nothing but such a fact. What a phone says of a redirection counts from when it
 arrived here, so that no wrong clock shortens a waiting time; everything else counts from when it happened.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from handlers import products
-from handlers.fields import format_time, parse_time
+from handlers.change_states import (
+    CODE_TRIES,
+    COOLING_DAYS,
+    MESSAGE,
+    NAME,
+    OPEN,
+    TABLE,
+    WISH,
+    Change,
+    Deadline,
+    Step,
+    read_moment,
+)
+from handlers.fields import format_time, name_words
 from handlers.item_ends import FINAL, IN_PERSON, is_done, standing, written
 from handlers.story import Fact
 
-NAME = "delivery_change"
-MESSAGE = f"{NAME}.message_written"
-STATES = (
-    "requested", "verified", "accepted", "on_sheet", "seen_by_carrier", "applied",
-    "cancelled", "too_late", "refused", "expired", "frozen", "reversed",
-)  # fmt: skip
-OPEN = ("requested", "verified", "accepted", "on_sheet", "seen_by_carrier")
-# what happens -> the states in which it counts, and the one that it leads to
-TABLE: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "verify": (("requested",), "verified"),
-    "accept": (("verified",), "accepted"),
-    "send": (("accepted",), "on_sheet"),
-    "see": (("accepted", "on_sheet"), "seen_by_carrier"),
-    "apply": (("accepted", "on_sheet", "seen_by_carrier"), "applied"),
-    "refuse": (("requested", "verified", "seen_by_carrier"), "refused"),
-    "miss": (OPEN, "too_late"),
-    "expire": (OPEN, "expired"),
-    "cancel": (OPEN, "cancelled"),
-    "freeze": ((*OPEN, "applied"), "frozen"),
-    "reverse": (("applied", "frozen"), "reversed"),
-}
-CODE_DAYS, CODE_TRIES, COOLING_DAYS = 14, 5, 5  # the last in working days
-REMINDERS, REMINDED_EVERY, SIGNED_HELD = 4, timedelta(days=7), timedelta(days=10)
 _OUT_FOR = timedelta(hours=18)  # what was taken out in the morning is back, or gone, the next day
-Deadline = tuple[datetime, str, str | None]  # when, what, why
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One state that a change came to, by which fact; `instead` is what happened to the item, `other` a rival's reference."""
-
-    state: str
-    fact: Fact
-    reason: str | None = None
-    instead: str | None = None
-    other: str | None = None
-
-
-@dataclass(slots=True)
-class Change:
-    """One change as the facts tell it."""
-
-    id: str
-    kind: str
-    subject: str
-    asked: Fact
-    identity: str
-    high_risk: bool
-    steps: list[Step]
-    stops_away: int | None = None
-    code: str | None = None
-    code_at: datetime | None = None
-    tries: int = 0
-    code_ok: bool = False
-    confirmed_by: set[str] = field(default_factory=set)
-    cooled_at: datetime | None = None
-    reminded: int = 0
-
-    @property
-    def state(self) -> str:
-        """The state it is in."""
-        return self.steps[-1].state
-
-    @property
-    def known(self) -> products.Kind:
-        """Its kind."""
-        return products.KINDS[self.kind]
-
-    @property
-    def lasts(self) -> bool:
-        """Whether it holds for all the mail of a place."""
-        return self.subject.startswith("delivery_point/")
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether we are sure enough of who asked."""
-        needed = products.identity_needed(self.kind, self.subject, self.asked.data.get("product", "ordinary"))
-        return products.is_sure(self.identity, "counter" if self.high_risk else needed)
-
-    @property
-    def wants_code(self) -> bool:
-        """Whether a code has to go to the old address."""
-        return self.state == "requested" and self.known.redirects and self.is_sure and self.code_at is None
-
-    @property
-    def step(self) -> str:
-        """What it waits for, inside its state."""
-        if self.state == "requested":
-            waiting = "code_wanted" if self.code_at is None else "code_sent"
-            return waiting if self.is_sure and self.known.redirects else "identity_wanted"
-        return {"verified": "cooling_off", "applied": "active" if self.lasts else "done"}.get(self.state, self.state)
-
-    def moment(self, name: str) -> datetime | None:
-        """Return a moment of its data."""
-        text = self.asked.data.get(name)
-        return _read(text) if text else None
-
-    def came_to(self, state: str) -> datetime | None:
-        """Return when it came to a state."""
-        return next((_read(each.fact.at) for each in self.steps if each.state == state), None)
-
-    def holds_at(self, now: datetime) -> bool:
-        """Tell whether it keeps its rivals out: a draft does not, before we are sure of who asked."""
-        if self.state == "requested":
-            return self.is_sure
-        ends = self.moment("ends_at")
-        return self.state in OPEN or (self.state == "applied" and self.lasts and (ends is None or now < ends))
-
-    def deadline(self) -> Deadline | None:
-        """Return what happens next by itself: (when, what, why)."""
-        ends = None if self.lasts else self.moment("ends_at")
-        if self.state == "requested":
-            until = (self.code_at or _read(self.steps[0].fact.at)) + timedelta(days=CODE_DAYS)
-            why = "code_not_used" if self.code_at else "not_verified"
-            return min(until, ends or until), "expire", why
-        if self.state == "verified":
-            return (self.cooled_at, "accept", None) if self.cooled_at else None
-        if self.state == "accepted" and self.lasts:
-            accepted = _read(self.steps[-1].fact.at)
-            return max(self.moment("starts_at") or accepted, accepted), "apply", None
-        if ends and self.state in OPEN:
-            return (ends, "expire", "not_presented") if self.state == "seen_by_carrier" else (ends, "miss", "unseen")
-        return None
-
-    def next_reminder(self) -> datetime | None:
-        """Return when the old address is reminded next."""
-        since = self.came_to("applied") if self.state == "applied" and self.known.redirects else None
-        return since + REMINDED_EVERY * (self.reminded + 1) if since and self.reminded < REMINDERS else None
 
 
 def moment_of(fact: Fact) -> datetime:
     """Return when a fact counts: when it happened; what a phone says of a redirection, when it arrived. In milliseconds."""
-    at = _read(fact.at)
+    at = read_moment(fact.at)
     if not fact.late_s:
         return at
     arrived = at + timedelta(milliseconds=round(fact.late_s * 1000))
@@ -156,11 +41,6 @@ def moment_of(fact: Fact) -> datetime:
     if fact.type == f"{NAME}.door_checked" or (fact.by == "device" and kind is not None and kind.redirects):
         return arrived
     return min(at, arrived)
-
-
-@lru_cache(maxsize=4096)
-def _read(text: str) -> datetime:
-    return parse_time(text)
 
 
 def read(facts: Sequence[Fact]) -> list[Change]:
@@ -250,7 +130,9 @@ class _Walk:
                 self._step(change, "freeze" if change.lasts else "cancel", fact, reason=fact.data.get("reason"))
             case "reversed":
                 self._step(change, "reverse", fact, reason=fact.data.get("reason"))
-            case "seen":
+            case "edited":
+                self._edit(change, fact, now)
+            case "seen" if fact.data.get("edits", 0) == change.edits:  # who saw it before it was edited saw another one
                 self._step(change, "see", fact)
             case "moved" if change.kind == "other_date":
                 self._step(change, "apply", fact)
@@ -262,7 +144,7 @@ class _Walk:
         subject = f"item/{data['item_id']}" if data.get("item_id") else f"delivery_point/{data['delivery_point_id']}"
         identity = data.get("identity", "none") if trusted else "door"
         change = Change(data["request_id"], data["kind"], subject, fact, identity, data.get("risk") == "high", [])
-        change.steps.append(Step("requested", fact))
+        change.steps.append(Step("requested", fact, data))
         if trusted:
             change.stops_away = data.get("stops_away")
             self._loaded_at = self._loaded_at or change.moment("loaded_at")
@@ -316,6 +198,28 @@ class _Walk:
         near = change.stops_away is not None and change.stops_away <= limit
         return "carrier_is_near" if near and change.asked.data.get("asked_by") != "carrier" else None
 
+    def _edit(self, change: Change, fact: Fact, now: datetime) -> None:
+        """Ask for a change of one item anew, of the same kind and under the same reference; if that is too late, it stays as it was."""
+        asked = change.asked.data
+        sent = {name: fact.data[name] for name in WISH if name in fact.data}
+        if own := (asked.get("details") or {}).get("contact"):
+            sent["details"] = {**(sent.get("details") or {}), "contact": own}  # who is told stays who was told
+        if change.lasts or change.state not in TABLE["edit"][0] or asked.get("asked_by") == "carrier":
+            change.declined[fact.id] = "closed"
+            return
+        if all(asked.get(name) == sent[name] for name in ("from", "to", "details") if name in sent):
+            return
+        anew = replace(change, asked=replace(change.asked, data={**asked, **sent}))
+        anew.stops_away, anew.identity = fact.data.get("stops_away"), fact.data.get("identity", "none")
+        waits = change.state == "requested"
+        late = None if waits else self._cut_off(anew, now)
+        if late or not (waits or anew.is_sure):
+            change.declined[fact.id] = late or "not_sure"
+            return
+        change.asked, change.stops_away = anew.asked, anew.stops_away
+        self._step(change, "edit", fact)
+        self._advance(change, fact, now)
+
     def _prove(self, change: Change, fact: Fact, now: datetime) -> None:
         """Take a code that was typed, or an identity that somebody of the counter saw."""
         if change.state != "requested":
@@ -344,8 +248,8 @@ class _Walk:
         if answer == "unknown_name":
             change.high_risk = True
         named = (change.asked.data.get("details") or {}).get("names") or ()
-        mine = {name.casefold() for name in (*named, change.asked.data.get("carrier") or "")}
-        if answer == "confirms" and carrier and carrier.casefold() not in mine:
+        mine = set[str]().union(*(name_words(name) for name in (*named, change.asked.data.get("carrier") or "")))
+        if answer == "confirms" and carrier and not mine & name_words(carrier):
             change.confirmed_by.add(carrier)
             self._advance(change, fact, now)
 
@@ -380,7 +284,8 @@ class _Walk:
         states, to = TABLE[what]
         if change.state in states:
             at = format_time(moment_of(fact))
-            change.steps.append(Step(to, fact if fact.at == at else replace(fact, at=at, late_s=None), **why))
+            fact = fact if fact.at == at else replace(fact, at=at, late_s=None)
+            change.steps.append(Step(to, fact, change.asked.data, **why))
 
 
 def _is_proven(change: Change) -> bool:

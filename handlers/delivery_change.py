@@ -1,6 +1,6 @@
 """Delivery changes: asked by the customer, at the door or at the counter; in time, seen by the carrier, and done, or not.
 
-The states and what leads to them are one table in `changes.py`, the rules of products in `products.py`. This file says who may
+The states and what leads to them are one table in `change_states.py`, the rules of products in `products.py`. This file says who may
 say what, what is published of it, what stands on the sheet, and who is told. A redirection of all of somebody's mail needs a
 person who was seen, the old address's agreement (the code of a letter, or a yes at the door), and five working days in which
 anybody there can stop it.
@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from handlers import changes
+from handlers import change_states, changes
 from handlers.base import Handler
 from handlers.change_notices import answered, notices
-from handlers.changes import NAME, Change
+from handlers.change_states import NAME, Change
 from handlers.fields import (
     OPERATIONAL,
     PERSONAL,
@@ -115,6 +115,18 @@ class Requested(About):
     notify: Annotated[list[Contact] | None, PERSONAL] = None
 
 
+class Edited(About):
+    """What is asked instead, of the same kind; how sure the office is of who asks, and what it knew then."""
+
+    from_: Annotated[Day | None, PUBLIC] = Field(default=None, alias="from")
+    to: Annotated[Day | None, PUBLIC] = None
+    details: Annotated[Details | None, PERSONAL] = None
+    identity: Annotated[Identity, OPERATIONAL] = "none"
+    ends_at: Annotated[Time | None, OPERATIONAL] = None
+    stops_away: Annotated[int | None, OPERATIONAL] = None
+    on_sheet: Annotated[bool, OPERATIONAL] = False
+
+
 class Verified(About):
     """A proof that is offered: the code of the letter (its keyed digest), or an identity that somebody of the counter saw."""
 
@@ -182,6 +194,11 @@ ASKED = _event(
     {**_ON_POINT, "kind": "hold", "from": "2026-12-01", "to": "2026-12-15", "asked_by": "counter", "identity": "counter"},
     own_id="request_id", names_carrier=True,
 )  # fmt: skip
+EDITED = _event(
+    *("edited", Edited, "Demande modifiée", "Request edited", "customer"),
+    {"request_id": REQUEST, "item_id": ITEM, "from": "2026-11-25"},
+    {"request_id": REQUEST, "item_id": ITEM, "details": {"neighbour": "M. Petit, 1er"}, "stops_away": 12, "on_sheet": True},
+)  # fmt: skip
 PROVED = _event(
     *("verified", Verified, "Demande vérifiée", "Request verified", "customer"),
     {**_ON_POINT, "code_hmac": "4f1a"}, {**_ON_POINT, "identity": "counter"},
@@ -206,7 +223,7 @@ WRITTEN = _event(
     {**_ON_POINT, "by": "customer", "text": "Le nom sur la boîte a changé."},
     {**_ON_POINT, "by": "office", "text": "Merci, nous l'avons noté."},
 )
-EVENTS = (ASKED, PROVED, CODE_SENT, DOOR_CHECKED, CANCELLED, FROZEN, REVERSED, WRITTEN)
+EVENTS = (ASKED, EDITED, PROVED, CODE_SENT, DOOR_CHECKED, CANCELLED, FROZEN, REVERSED, WRITTEN)
 SAID_ALONE = {
     "accepted": titled("Demande acceptée", "Request accepted"),
     "on_sheet": titled("Demande transmise, pas encore vue", "Request sent, not seen yet"),
@@ -239,6 +256,10 @@ _UNSEEN: _Lines = [
     (ASKED.name, _NEIGHBOUR, "customer", 0.0), ("timer.ended", {"what": "delivered", "where": "mailbox"}, "server", 9.0),
 ]  # fmt: skip
 _REGISTERED: _Lines = [(ASKED.name, {**_NEIGHBOUR, "product": "registered"}, "customer", 0.0)]
+_EDITED: _Lines = [
+    (ASKED.name, _NEIGHBOUR, "customer", 0.0),
+    (EDITED.name, EDITED.examples[1], "customer", 5.0),
+]
 _CANCELLED: _Lines = [
     (ASKED.name, _NEIGHBOUR, "customer", 0.0),
     (WRITTEN.name, {"request_id": REQUEST, "item_id": ITEM, "by": "customer", "text": "2e étage"}, "customer", 5.0),
@@ -252,7 +273,7 @@ class DeliveryChanges(Handler):
     subject = "item/{item_id}"  # or delivery_point/{delivery_point_id}
     events = EVENTS
     correctable = False  # what was said of a request is undone by a new word
-    stories = (_MOVED, _UNSEEN, _REGISTERED, _CANCELLED)
+    stories = (_MOVED, _UNSEEN, _REGISTERED, _EDITED, _CANCELLED)
     publishes = (
         *(
             PublicType(
@@ -301,17 +322,16 @@ def _outline(change: Change | None) -> tuple[Any, ...] | None:
     if change is None:
         return None
     steps = [(step.state, step.fact.at, step.reason, step.instead) for step in change.steps]
-    return (steps, change.step, change.reminded, change.tries, change.identity, change.high_risk)
+    return (steps, change.step, change.reminded, change.tries, change.identity, change.high_risk, change.edits)
 
 
 def _said(change: Change) -> Iterator[Said]:
-    asked = change.asked.data
     names = ("kind", "item_id", "delivery_point_id", "from", "to", "asked_by")
-    about = {"request_id": change.id, **{name: asked[name] for name in names if asked.get(name)}}
     for step in change.steps:
+        about = {"request_id": change.id, **{name: step.wish[name] for name in names if step.wish.get(name)}}
         more = {"reason": step.reason, "instead": step.instead, "conflicts_with": step.other}
         data = about | {name: value for name, value in more.items() if value}
-        yield Said(step.fact, f"{NAME}.{step.state}", data, change.id)
+        yield Said(step.fact, f"{NAME}.{step.name}", data, change.id)
 
 
 def _heard(after: Sequence[Change], fact: Fact) -> Iterator[Said]:
@@ -336,8 +356,10 @@ def _answer(after: Sequence[Change], new: Fact) -> dict[str, Any] | None:
     step = change.steps[-1]
     named = {"reason": step.reason, "instead": step.instead, "conflicts_with": step.other}
     answer: dict[str, Any] = {"request_id": change.id, "state": change.state, "step": change.step, **named}
+    if new.type == EDITED.name:
+        answer |= {"declined": change.declined.get(new.id)}
     if new.type == PROVED.name and "code_hmac" in new.data:
-        answer |= {"code_ok": change.code_ok, "tries_left": max(0, changes.CODE_TRIES - change.tries)}
+        answer |= {"code_ok": change.code_ok, "tries_left": max(0, change_states.CODE_TRIES - change.tries)}
     return answer
 
 
@@ -365,9 +387,10 @@ def _messages(after: Sequence[Change], facts: Sequence[Fact], new: Fact) -> Iter
 def _rows(change: Change, before: Change | None) -> Iterator[Write]:
     """Write a request as screens and sheets need it; new versions of the sheets if the carrier's part of it changed."""
     asked, step, shows = change.asked.data, change.steps[-1], on_sheet(change)
-    anew = (shows, change.step) != ((on_sheet(before), before.step) if before else (False, change.step))
-    is_open = change.state in changes.OPEN or shows or change.state == "frozen"
-    steps = [[each.state, each.fact.at, each.reason, each.instead, each.other] for each in change.steps]
+    then = (on_sheet(before), before.step, before.edits) if before else (False, change.step, change.edits)
+    anew = (shows, change.step, change.edits) != then
+    is_open = change.state in change_states.OPEN or shows or change.state == "frozen"
+    steps = [[each.name, each.fact.at, each.reason, each.instead, each.other] for each in change.steps]
     yield Write(
         "request.save",
         (
@@ -379,7 +402,7 @@ def _rows(change: Change, before: Change | None) -> Iterator[Write]:
                 change.moment("ends_at"),
                 change.came_to("applied") if change.lasts else None,
             ),
-            *(change.came_to("on_sheet") or change.came_to("accepted"), change.cooled_at, asked.get("target_hmac")),
+            *(change.last_came_to("accepted", "on_sheet"), change.cooled_at, asked.get("target_hmac")),
             *(None if is_open else step.fact.occurred_at, shows, anew and not change.lasts),
             *(
                 ["|".join(each or "" for each in line) for line in steps],

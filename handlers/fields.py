@@ -5,6 +5,7 @@ field that a model does not know.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -30,6 +31,8 @@ SEALED_CLASSES = (PERSONAL, HEALTH, SECRET)
 
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$")
 _DAY = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_TITLES = frozenset({"m", "mr", "mme", "mlle", "mrs", "ms", "dr", "monsieur", "madame", "mademoiselle", "famille"})
+_PLAIN_LETTERS = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -56,6 +59,18 @@ def parse_time(text: object) -> datetime:
 def format_time(moment: datetime) -> str:
     """Write a time as RFC 3339 UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def plain_mail(address: str) -> str:
+    """Write a mail address as it is compared: only the case of plain letters is nothing, as ß and ss are two domains."""
+    return address.strip().translate(_PLAIN_LETTERS)
+
+
+def name_words(name: str) -> set[str]:
+    """Return the words of a person's name, without accents, capitals and titles."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    words = re.findall(r"[^\W\d_]+", "".join(each for each in plain if not unicodedata.combining(each)))
+    return {each for each in words if each not in _TITLES}
 
 
 def _no_control(text: str) -> str:

@@ -204,6 +204,7 @@ class Item(Handler):
         warnings = [*_warnings(facts, new, chain), *(["missing_proof"] if missing else [])]
         answer = {"missing": missing} if missing else None
         told = [*item_ends.item_told(new, stands=new in facts), *_left_codes(new, stands=new in facts)]
+        told += item_ends.told_delivered(facts, new)
         return Tale(said, now_is, timers=timers, writes=told, warnings=warnings, answer=answer)
 
 
@@ -330,7 +331,7 @@ def _missing(facts: Sequence[Fact], new: Fact, chain: Chain | None) -> list[str]
     evidence = new.data.get("proof") or {}
     if is_registered(facts, new.data["item_id"]):
         return lacking(evidence, to=new.data.get("to"))
-    return ["signature"] if chain and not evidence.get("signature") else []
+    return ["signature"] if chain and not (evidence.get("signature") or evidence.get("code_ok")) else []
 
 
 HANDLER = Item()

@@ -16,7 +16,7 @@ from handlers.fields import HEALTH, Payload, PublicData, classes
 from handlers.story import EventType, PublicType
 
 _SHARED = {
-    "__init__", "access_case", "alerting", "base", "change_notices", "changes", "corrections", "custody", "fields", "item_codes", "item_ends", "item_ids", "ladder", "media",
+    "__init__", "access_case", "alerting", "base", "change_notices", "change_states", "changes", "corrections", "custody", "fields", "item_codes", "item_ends", "item_ids", "ladder", "media",
     "notice", "notice_code", "order_forms", "placing", "products", "proof", "registry", "sandbox", "story", "tasks", "visit_consent",
 }  # fmt: skip
 

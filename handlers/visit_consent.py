@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from handlers import tasks
+from handlers.fields import plain_mail
 from handlers.notice import notice
 from handlers.story import DigestOf, Fact, Write
 
@@ -36,7 +37,7 @@ def relatives(consent: Mapping[str, Any]) -> list[str]:
 
 def known_as(email: str) -> str:
     """Write under which name a relative is digested, so that they are found again and not named."""
-    return f"relative {email.strip().casefold()}"
+    return f"relative {plain_mail(email)}"
 
 
 def writes(facts: Sequence[Fact], visit_id: str) -> Iterator[Write]:

@@ -8,8 +8,9 @@ import fcntl
 import os
 import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fieldsvc.store.embedded import EmbeddedPostgres
 from geo import Fix, Matcher, Round, Stop
 from handlers.registry import Registry, discover
 from tests import databases
+from tests.long_files import longest_first
 from tests.sizes import is_long
 
 FIGURES = pytest.StashKey[list[str]]()
@@ -39,6 +41,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.timeout = 0
     # A shell that runs us in the background ignores Ctrl-C, and every process that a test starts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
+    """One process of a fresh checkout compiles the tests; the others wait, and read what it wrote."""
+    with Path(__file__).open() as lock:
+        if _is_one_of_many(session.config) and not sys.dont_write_bytecode:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+        return (yield)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if _is_one_of_many(config):
+        items.sort(key=longest_first(items))
+
+
+def _is_one_of_many(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

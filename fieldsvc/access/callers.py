@@ -18,6 +18,7 @@ from fieldsvc.store.database import Database
 from fieldsvc.store.device import Device
 from fieldsvc.store.recent import Recent
 from fieldsvc.store.session import Signed
+from handlers import sandbox
 
 CACHE_S = 4.0
 _KNOWN, _UNKNOWN = 20_000, 5_000
@@ -41,6 +42,8 @@ class Account:
 class Person:
     """A person with a session. `account`: the account they belong to (partner, member); `csrf`: their session's token.
 
+    `organisation` is the name of that account, and `in_sandbox` whether it is one where all is made up.
+
     `acr` and `proved_at`: how strongly and when they proved to a provider who they are; None for who signed in by a link.
     """
 
@@ -54,6 +57,8 @@ class Person:
     csrf: str
     acr: str | None = None
     proved_at: datetime | None = None
+    organisation: str | None = None
+    in_sandbox: bool = False
 
 
 class Access:
@@ -109,6 +114,8 @@ class Access:
             tokens.csrf_of(session),
             signed.acr,
             signed.proved_at,
+            signed.organisation,
+            signed.organisation_site == sandbox.SITE,
         )
 
     def forget(self) -> None:

@@ -20,6 +20,7 @@ from fieldsvc.store import session as sessions
 from fieldsvc.store.account import AccountRow
 from fieldsvc.store.customer import CustomerRow
 from fieldsvc.store.database import Database
+from handlers.fields import plain_mail
 
 ROLE = "customer"
 SESSION_LIVES = timedelta(hours=12)
@@ -44,8 +45,8 @@ class Customers:
         self._key = vault.derived_key(KEY_NAME)
 
     def email_hmac(self, email: str) -> bytes:
-        """Digest an address, keyed; letters' case does not matter."""
-        return self._digest("email", email.strip().casefold())
+        """Digest an address, keyed; the case of plain letters does not matter."""
+        return self._digest("email", plain_mail(email))
 
     async def of_email(self, email: str) -> str:
         """Return the account of a proved address, made if there is none."""

@@ -79,6 +79,23 @@ def check(
     return claims
 
 
+def check_userinfo(
+    token: str, keys: Sequence[Mapping[str, Any]], expected: Expected, *, now: datetime
+) -> dict[str, Any]:
+    """Return what a signed UserInfo answer says (Core §5.3.2); BadIdToken, UnknownKey. What it names of itself must be true."""
+    claims, _ = _opened(token, keys)
+    audience = claims.get("aud", expected.client_id)
+    if not _is_same(claims.get("iss", expected.issuer), expected.issuer):
+        raise BadIdToken("iss")
+    if expected.client_id not in (audience if isinstance(audience, list) else [audience]):
+        raise BadIdToken("aud")
+    if "exp" in claims and _moment(claims, "exp") <= now.timestamp() - LEEWAY_S:
+        raise BadIdToken("exp")
+    if "nonce" in claims and not _is_same(claims["nonce"], expected.nonce):
+        raise BadIdToken("nonce")
+    return claims
+
+
 def proved_at(claims: Mapping[str, Any], now: datetime) -> datetime:
     """Return when they proved who they are: `auth_time`, else when the token was made; never in the future."""
     moment = claims.get("auth_time", claims["iat"])

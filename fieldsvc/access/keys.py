@@ -23,8 +23,8 @@ class TooManyKeys(Conflict):
     code = "too_many_keys"
 
 
-async def create_key(database: Database, person: Person, name: str, scopes: Collection[str]) -> tuple[str, str]:
-    """Make a key of a member's account; return (its id, the key, which is shown this once).
+async def create_key(database: Database, person: Person, name: str, scopes: Collection[str], *, secret: str) -> str:
+    """Make a key of a member's account with this secret, which is kept as a hash alone; return its id.
 
     Forbidden for a scope that the account does not have, TooManyKeys.
     """
@@ -34,13 +34,13 @@ async def create_key(database: Database, person: Person, name: str, scopes: Coll
     if not account.scopes >= set(scopes):
         raise Forbidden("A key has no scope that its account has not.")
     await store.forget_revoked(database, datetime.now(UTC) - REVOKED_FOR)
-    key_id, secret = f"key_{secrets.token_hex(8)}", tokens.new_api_key()
+    key_id = f"key_{secrets.token_hex(8)}"
     new = NewKey(key_id, account.id, name, tokens.digest(secret), scopes, person.account_id)
     if not await store.create(database, new, most=MOST_KEYS):
         raise TooManyKeys
     await audit.note(database, Entry(person.account_id, person.role, "api_key.created", f"api_key/{key_id}"))
     get_logger().info("api_key.created", account=account.id, key=key_id)
-    return key_id, secret
+    return key_id
 
 
 async def revoke_key(database: Database, person: Person, key_id: str) -> None:

@@ -21,7 +21,7 @@ from fieldsvc.store.database import Database
 log = get_logger()
 DIGITS, TRIES = 6, 5
 LIVES = timedelta(minutes=10)
-MOST_AN_HOUR, MOST_A_DAY = 4, 10
+MOST = ((4, timedelta(hours=1)), (10, timedelta(days=1)))  # codes of one address
 TEMPLATE = "sign_in_code"
 
 
@@ -36,21 +36,11 @@ class MailCodes:
     async def send(self, email: str, *, lang: str) -> str:
         """Send a code to an address, unless it had too many; return the ticket that goes with it, in either case."""
         now, ticket, digest = datetime.now(UTC), tokens.new_token(), self.customers.email_hmac(email)
-        an_hour = await store.made_since(self.database, digest, now - timedelta(hours=1))
-        a_day = await store.made_since(self.database, digest, now - timedelta(days=1))
-        if an_hour >= MOST_AN_HOUR or a_day >= MOST_A_DAY:
+        code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
+        new = store.Code(tokens.digest(ticket), digest, self._digest(ticket, code), now, now + LIVES, TRIES)
+        if not await store.add(self.database, new, most=MOST):
             log.info("sign_in_code.held_back")
             return ticket
-        code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
-        await store.add(
-            self.database,
-            tokens.digest(ticket),
-            digest,
-            self._digest(ticket, code),
-            now=now,
-            expires_at=now + LIVES,
-            tries=TRIES,
-        )
         await self._queue(email, ticket, code, lang=lang)
         return ticket
 

@@ -11,9 +11,10 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -149,13 +150,9 @@ class Provider:
             raise BadIdToken("no_id_token")
         expected = Expected(self.client.issuer, self.client.client_id, flow.nonce, flow.acr, flow.max_age_s)
         now = datetime.now(UTC)
-        try:
-            claims = id_tokens.check(token, await self._key_set(known), expected, now=now, access_token=access_token)
-        except UnknownKey:
-            keys = await self._key_set(known, again=True)
-            claims = id_tokens.check(token, keys, expected, now=now, access_token=access_token)
+        claims = await self._checked(known, partial(id_tokens.check, token, access_token=access_token), expected, now)
         if known.userinfo is not None and access_token and "email" not in claims:
-            claims = {**await self._userinfo(known.userinfo, access_token, str(claims["sub"])), **claims}
+            claims = {**await self._userinfo(known, access_token, str(claims["sub"]), expected), **claims}
         acr = claims.get("acr")
         return Identity(
             self.client.issuer,
@@ -189,10 +186,31 @@ class Provider:
             raise BadIdToken("code")
         return answer
 
-    async def _userinfo(self, url: str, access_token: str, subject: str) -> Mapping[str, Any]:
-        status, answer = await self._ask("GET", url, authorization=f"Bearer {access_token}")
+    async def _checked(
+        self, known: Metadata, check: Callable[..., dict[str, Any]], expected: Expected, now: datetime
+    ) -> dict[str, Any]:
+        """Check what the provider signed; once more with its newest keys where it names one that is not known."""
+        try:
+            return check(await self._key_set(known), expected, now=now)
+        except UnknownKey:
+            return check(await self._key_set(known, again=True), expected, now=now)
+
+    async def _userinfo(
+        self, known: Metadata, access_token: str, subject: str, expected: Expected
+    ) -> Mapping[str, Any]:
+        """Ask what else the provider says of somebody; in JSON, or signed, as it was told when we were registered there."""
+        accept = "application/json, application/jwt"
+        status, kind, body = await self._fetch(
+            "GET", known.userinfo or "", authorization=f"Bearer {access_token}", accept=accept
+        )
         if status != 200:
             return {}
+        answer: Mapping[str, Any] = {}
+        if kind == "application/jwt":
+            check = partial(id_tokens.check_userinfo, body.decode("ascii", "replace").strip())
+            answer = await self._checked(known, check, expected, datetime.now(UTC))
+        else:
+            answer = _json(body)
         if answer.get("sub") != subject:
             raise BadIdToken("userinfo_sub")
         return {name: answer[name] for name in ("email", "email_verified", "groups") if name in answer}
@@ -232,20 +250,29 @@ class Provider:
         authorization: str | None = None,
     ) -> tuple[int, Mapping[str, Any]]:
         """Ask the provider for a JSON object. ProviderDown for whatever else comes, or for nothing in time."""
-        headers = {"Accept": "application/json", **({"Authorization": authorization} if authorization else {})}
+        status, _, body = await self._fetch(method, url, form=form, authorization=authorization)
+        return status, _json(body)
+
+    async def _fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        authorization: str | None = None,
+        accept: str = "application/json",
+    ) -> tuple[int, str, bytes]:
+        """Ask the provider; return the status, the media type and the body. ProviderDown for nothing in time, or too much."""
+        headers = {"Accept": accept, **({"Authorization": authorization} if authorization else {})}
         try:
             async with (
                 ClientSession(timeout=ClientTimeout(total=TIMEOUT_S), auto_decompress=False) as session,
                 session.request(method, url, data=form, headers=headers, allow_redirects=False) as answer,
             ):
-                body, status = await _read(answer.content), answer.status
-            found = orjson.loads(body) if body else {}
+                return answer.status, answer.content_type, await _read(answer.content)
         except (ClientError, OSError, TimeoutError, ValueError) as error:
             log.warning("provider.failed", error=type(error).__name__)
             raise ProviderDown from None
-        if not isinstance(found, dict):
-            raise ProviderDown
-        return status, found
 
 
 def provider_of(settings: Settings) -> Provider | None:
@@ -318,6 +345,18 @@ def _metadata(found: Mapping[str, Any], client: Client) -> Metadata:
         by_post="client_secret_basic" not in ways,
         names_itself=found.get("authorization_response_iss_parameter_supported") is True,
     )
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    """Read a JSON object, nothing as an empty one. ProviderDown for anything else."""
+    try:
+        found = orjson.loads(body) if body else {}
+    except orjson.JSONDecodeError as error:
+        log.warning("provider.failed", error=type(error).__name__)
+        raise ProviderDown from None
+    if not isinstance(found, dict):
+        raise ProviderDown
+    return found
 
 
 async def _read(content: Any) -> bytes:

@@ -1,5 +1,6 @@
 """Credentials: random, shown once, kept as hashes."""
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -19,6 +20,12 @@ def new_token() -> str:
 def new_api_key() -> str:
     """Make an API key of 32 random bytes that a scanner for leaked secrets can recognise."""
     return API_KEY_PREFIX + new_token()
+
+
+def api_key_of(seed: bytes, about: bytes) -> str:
+    """Make the API key that belongs to something, from a seed that nobody else has: the same each time."""
+    made = hmac.digest(seed, about, hashlib.sha256)
+    return API_KEY_PREFIX + base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 
 def new_account_id() -> str:

@@ -2,19 +2,15 @@
 
 A number that does not exist, a postcode that does not fit and an order without any address look alike: the same look-ups are
 made for each, and the same is answered. Wrong tries count by where they come from, by the number and by its neighbours in the
-series, whether such a number exists or not; what was typed is kept nowhere but as a keyed digest in memory.
+series, whether such a number exists or not; what was typed is kept nowhere but as a keyed digest, for a day.
 """
 
-import hashlib
 import hmac
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from fieldsvc.access.tries import Tries
-from fieldsvc.errors import TooMany
+from fieldsvc.access.guesses import Guesses
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.requests.knowing import Knowledge, Subject
 from fieldsvc.requests.links import Link, link_key, seal_link
@@ -23,24 +19,28 @@ from fieldsvc.store import request as store
 from handlers import notice_code
 
 FOUND_FOR, CODE_FOR = timedelta(days=7), timedelta(days=30)
-WINDOW_S = 600.0
+WINDOW = timedelta(minutes=10)
 MOST: Mapping[str, int] = {"source": 10, "number": 10, "series": 30}
 RIGHTS = frozenset({"see", "change"})
 _NUMBER, _SPACES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"), re.compile(r"\s")
 _LAST_OF_SERIES = 5  # of RK123456785FR the country, the check digit and two digits more: a hundred neighbours
 
 
+def links_of_mail(key: bytes, base_url: str, subject: str) -> dict[str, str | int]:
+    """Make the words of a mail with which somebody says how it went with an item; the link changes nothing, and ends with its days."""
+    token = seal_link(key, Link(subject, datetime.now(UTC) + FOUND_FOR, frozenset({"see"})))
+    path = f"{base_url.rstrip('/')}/suivi/{token}"
+    return {"dispute_url": f"{path}/contester", "rating_url": f"{path}/satisfaction", "days": FOUND_FOR.days}
+
+
 class Finder:
     """Finds what somebody may follow, and makes the link to it."""
 
-    def __init__(self, knowledge: Knowledge, vault: Vault, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, knowledge: Knowledge, vault: Vault) -> None:
         self._known = knowledge
         self._vault = vault
         self._link_key = link_key(vault)
-        self._key = vault.derived_key("suivi.tries")
-        self._tries = {
-            name: Tries(most=most, window_s=WINDOW_S, size=50_000, clock=clock) for name, most in MOST.items()
-        }
+        self._guesses = Guesses(knowledge.database, vault.derived_key("suivi.tries"), MOST, WINDOW)
         self.looked_up = 0
 
     async def by_number(self, number: str, postcode: str, source: str) -> str | None:
@@ -48,25 +48,24 @@ class Finder:
         typed, place = _SPACES.sub("", number), _SPACES.sub("", postcode)
         plain = typed.upper()
         tried = {"source": source, "number": plain, "series": plain[:-_LAST_OF_SERIES] or plain}
-        with self._trying(tried):
-            subject = await self._subject(typed) if _NUMBER.fullmatch(typed) else None
-            known = await self._known.postcode(subject) if subject else None
-            if subject is None or known is None or not hmac.compare_digest(known.encode(), place.encode()):
-                for name, value in tried.items():
-                    self._tries[name].failed(self._digest(name, value))
-                return None
+        await self._guesses.begin(tried)
+        subject = await self._subject(typed) if _NUMBER.fullmatch(typed) else None
+        known = await self._known.postcode(subject) if subject else None
+        if subject is None or known is None or not hmac.compare_digest(known.encode(), place.encode()):
+            return None
+        await self._guesses.right(tried)
         return self.link_to(subject.name, postcode=known)
 
     async def by_code(self, typed: str, source: str) -> str | None:
         """Return the token of a link to what a paper notice is about; None for no such notice. TooMany as above."""
-        with self._trying({"source": source}):
-            code = notice_code.plain(typed)
-            digest = self._vault.person_digest(notice_code.named(code or ""))
-            since = datetime.now(UTC) - CODE_FOR
-            subjects = await store_of_codes.items(self._known.database, digest, since)
-            if not subjects:
-                self._tries["source"].failed(self._digest("source", source))
-                return None
+        await self._guesses.begin({"source": source})
+        code = notice_code.plain(typed)
+        digest = self._vault.person_digest(notice_code.named(code or ""))
+        since = datetime.now(UTC) - CODE_FOR
+        subjects = await store_of_codes.items(self._known.database, digest, since)
+        if not subjects:
+            return None
+        await self._guesses.right({"source": source})
         also = {"also": " ".join(subjects[1:])} if len(subjects) > 1 else {}
         subject = await self._named(subjects[0])
         return self.link_to(subjects[0], postcode=await self._known.postcode(subject) if subject else None, notes=also)
@@ -86,16 +85,3 @@ class Finder:
     async def _named(self, name: str) -> Subject | None:
         item = await store.item(self._known.database, name)
         return Subject(item.subject, "", item.site, item.delivery_point, item) if item else None
-
-    @contextmanager
-    def _trying(self, tried: Mapping[str, str]) -> Iterator[None]:
-        digests = {name: self._digest(name, value) for name, value in tried.items()}
-        if any(self._tries[name].too_many(digest) for name, digest in digests.items()):
-            raise TooMany("Too many wrong tries; wait a while.", retry_after_s=int(WINDOW_S))
-        with ExitStack() as under_way:
-            for name, digest in digests.items():
-                under_way.enter_context(self._tries[name].under_way(digest))
-            yield
-
-    def _digest(self, name: str, value: str) -> str:
-        return hmac.new(self._key, f"{name}\n{value}".encode(), hashlib.sha256).hexdigest()

@@ -7,13 +7,11 @@ sealed in that address. Codes and wrong tries are counted by item.
 import hashlib
 import hmac
 import secrets
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from fieldsvc.access.tries import Tries
-from fieldsvc.errors import TooMany
+from fieldsvc.access.guesses import Guesses
 from fieldsvc.journal.sealed import Opener, Vault, person_keys
 from fieldsvc.requests.links import Link, link_key, seal_link
 from fieldsvc.store import notice as notices
@@ -22,7 +20,7 @@ from fieldsvc.store.database import Database
 
 TEMPLATE = "proof_code"
 CODE_LIVES, PROOF_LIVES = timedelta(minutes=10), timedelta(hours=1)
-WINDOW_S, MOST_CODES, MOST_WRONG, MOST_WAYS = 600.0, 3, 5, 6
+WINDOW, MOST_CODES, MOST_WRONG, MOST_WAYS = timedelta(minutes=10), 3, 5, 6
 CODE, PROOF = "code", "proof"
 
 
@@ -38,16 +36,15 @@ class Reachable:
 class Proving:
     """Sends codes and checks them."""
 
-    def __init__(
-        self, database: Database, vault: Vault, opener: Opener, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, database: Database, vault: Vault, opener: Opener) -> None:
         self._database = database
         self._vault = vault
         self._opener = opener
         self._link_key = link_key(vault)
         self._key = vault.derived_key("suivi.proof")
-        self._sent = Tries(most=MOST_CODES, window_s=WINDOW_S, size=50_000, clock=clock)
-        self._wrong = Tries(most=MOST_WRONG, window_s=WINDOW_S, size=50_000, clock=clock)
+        self._guesses = Guesses(
+            database, vault.derived_key("suivi.proof.tries"), {"sent": MOST_CODES, "wrong": MOST_WRONG}, WINDOW
+        )
 
     async def ways(self, subject: str) -> list[Reachable]:
         """List how the addressee can be reached, as the order says; none where it says nothing."""
@@ -60,9 +57,7 @@ class Proving:
 
     async def send(self, link: Link, way: Reachable, *, lang: str) -> str:
         """Send a code; return the token of the address in which it works. TooMany after three for an item."""
-        if self._sent.too_many(link.subject):
-            raise TooMany("Too many codes; wait a while.", retry_after_s=int(WINDOW_S))
-        self._sent.failed(link.subject)
+        await self._guesses.begin({"sent": link.subject})
         code, now = f"{secrets.randbelow(10**6):06}", datetime.now(UTC)
         salt = secrets.token_hex(8)
         params = {"code": f"{code[:3]} {code[3:]}", "minutes": int(CODE_LIVES.total_seconds() // 60)}
@@ -76,17 +71,16 @@ class Proving:
         made = Link(link.subject, now + CODE_LIVES, frozenset({"see", CODE}), link.postcode, notes)
         return seal_link(self._link_key, made)
 
-    def check(self, link: Link, typed: str) -> str | None:
+    async def check(self, link: Link, typed: str) -> str | None:
         """Return the token of a link that shows the proof; None for a wrong code, TooMany after five."""
-        if self._wrong.too_many(link.subject):
-            raise TooMany("Too many wrong codes; wait a while.", retry_after_s=int(WINDOW_S))
+        await self._guesses.begin({"wrong": link.subject})
         code = "".join(letter for letter in typed if letter.isascii() and letter.isdigit())
         wanted = link.notes.get("digest", "")
         if not link.may(CODE) or not hmac.compare_digest(
             wanted, self._digest(link.subject, link.notes.get("salt", ""), code)
         ):
-            self._wrong.failed(link.subject)
             return None
+        await self._guesses.right({"wrong": link.subject})
         until = datetime.now(UTC) + PROOF_LIVES
         return seal_link(self._link_key, Link(link.subject, until, frozenset({"see", PROOF}), link.postcode))
 

@@ -31,7 +31,7 @@ WRAPPED = frozenset(
 DIGESTS = frozenset(
     "account.api_key_sha256 api_key.key_sha256 unwanted_mail.digest audit.carrier_ref audit.chain audit_end.chain audit_head.chain audit_head.signature contact.digest "
     "customer.email_hmac customer.identity_hmac sign_in_code.ticket_sha256 sign_in_code.email_hmac sign_in_code.code_hmac "
-    "sign_in_answer.state_sha256 "
+    "sign_in_answer.state_sha256 tried.digest "
     "device.token_sha256 device.receipt_hash enrolment.secret_sha256 erasure.digest event.sealed_sha256 event.chain "
     "event_id.content_hmac idempotency.digest media.sha256 media.kept_sha256 media_want.sha256 notice_code.code_hmac quarantine.digest "
     "receipt.previous receipt.signature report_waiting.mark request.target_hmac round.digest session.token_sha256 "

@@ -4,6 +4,7 @@ The state of a service has the facts of a subject, with the id of the event that
 """
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from uuid import UUID
 
 from fieldsvc.journal.reader import Row
@@ -25,6 +26,12 @@ class Histories:
         async with self._database.acquire() as connection:
             found = await connection.fetch(query("event.public_of_ids"), sorted(ids))
         return sorted((Row(*row) for row in found), key=lambda row: (row.subject, row.subject_seq))
+
+    async def newest_of(self, account: str, *, since: date, limit: int) -> list[Row]:
+        """Read the newest rows of an account since a day, so many of each shard, in the order in which they were recorded."""
+        async with self._database.acquire() as connection:
+            found = await connection.fetch(query("event.newest_of_account"), account, since, limit)
+        return [Row(*row) for row in found]
 
     async def of_subjects(self, service: str, subjects: Sequence[str]) -> list[Row]:
         """Read what was said of subjects of a service; of one whose state was erased, nothing."""

@@ -48,6 +48,7 @@ STANDING = (
             InUse("api_key", ("name", "hash of a key", "day of its last use"), "30 days after it was revoked", "created_at"),
             InUse("session", ("hash of a token", "how strongly and when they proved who they are"), "a day after its end", "expires_at"),
             InUse("sign_in_code", ("digests of an address and of a code",), "a day after it was made", "made_at"),
+            InUse("tried", ("keyed digest of who or what was tried", "how often"), "a day after it was made", "since"),
             InUse("sign_in_answer", ("hash of a state",), "an hour", "expires_at"),
             InUse("sign_in", ("hash of a link",), "a day after its end", "expires_at"),
             InUse("carrier_of_site", ("carrier", "qualifications"), "as long as the carrier works at the site"),

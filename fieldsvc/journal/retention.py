@@ -6,7 +6,6 @@ days are counted back from today, months are those of the calendar, the one that
 own keeps short are named here too, with that job's limit. A purpose under a legal hold stands still, and says so.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -307,8 +306,3 @@ def _midnight(day: date) -> datetime:
 def find(name: str) -> Purpose | None:
     """Find a purpose by its name."""
     return next((each for each in purposes() if each.name == name), None)
-
-
-def tables_with_a_purpose() -> Sequence[str]:
-    """Name the tables that the catalogue covers."""
-    return sorted({kept.table for purpose in purposes() for kept in purpose.tables})

@@ -31,6 +31,7 @@ async def make_partitions(connection: asyncpg.Connection, now: datetime, *, keep
     made += await connection.fetchval(query("upkeep.make_months"), first, MONTHS_AHEAD + 1)
     made += await audit.keep_months(connection, first, MONTHS_AHEAD + 1, oldest=today - timedelta(days=AUDIT_DAYS))
     made += await _keep_progress(connection, today)
+    await connection.execute(query("task.forget_keys"))
     return int(made + await _keep_tracks(connection, today, keep_tracks_days))
 
 

@@ -19,7 +19,10 @@ from fieldsvc.store.database import Database
 PATH = "/mail"
 _DIGEST_BYTES, _MAC_BYTES = 16, 16
 KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"endpoints": {"fr": "l'état de vos points d'accès", "en": "the state of your endpoints"}}
+    {
+        "endpoints": {"fr": "l'état de vos points d'accès", "en": "the state of your endpoints"},
+        "deliveries": {"fr": "la remise de vos envois", "en": "the delivery of your items"},
+    }
 )
 
 

@@ -6,7 +6,7 @@ that answer what somebody just asked.
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import partial
 from typing import Any, Protocol
@@ -52,10 +52,12 @@ class Notices:
         zone: tzinfo,
         quiet: tuple[time, time] | None = QUIET,
         choices: Choices | None = None,
+        links: Callable[[str], Mapping[str, Any]] | None = None,
     ) -> None:
         """`ways` are those that the settings name: without one its notices are kept as `not_sent`, and counted.
 
-        `quiet` are the local hours in which nothing rings; `choices` know which mails people do not want.
+        `quiet` are the local hours in which nothing rings; `choices` know which mails people do not want. `links` makes the words
+        for a subject that a notice `follows`: a link lives from when it is sent.
         """
         self._database = database
         self._opener = opener
@@ -64,6 +66,7 @@ class Notices:
         self._zone = zone
         self._quiet = quiet
         self._choices = choices
+        self._links = links
         self._counts: dict[str, int] = {}
 
     def watch(self, metrics: Metrics) -> None:
@@ -144,13 +147,17 @@ class Notices:
         if way is None:
             raise Unsent("not_configured", for_good=True)
         try:
-            words = render(notice.template, notice.lang, content["params"])
+            words = render(notice.template, notice.lang, self._words(content["params"]))
         except BadTemplate as error:
             raise Unsent(str(error), for_good=True) from None
         message = Message(str(notice.id), content["to"], notice.lang, words, await self._decline(notice, content["to"]))
         if notice.way == "postal":
             await self._give_to_carrier(notice, letter_to(message.to), now)
         await way.send(message)
+
+    def _words(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        subject = params.get("follows")
+        return {**params, **self._links(str(subject))} if subject and self._links else params
 
     async def _give_to_carrier(self, notice: Notice, to: Mapping[str, Any], now: datetime) -> None:
         """Plan the letter on the round of the next working day; asked again, it is the same task."""

@@ -86,8 +86,11 @@ class Mail:
         mail = EmailMessage()
         try:
             mail["From"], mail["To"], mail["Subject"] = self.sender, message.to, message.words.subject
+            found = [each.addr_spec for each in mail["To"].addresses]
         except (ValueError, TypeError, AttributeError):
             raise Unsent("bad_address", for_good=True) from None
+        if found != [message.to] or "@" not in message.to:  # somebody typed it: it is one address, and nothing else
+            raise Unsent("bad_address", for_good=True)
         mail["Message-ID"] = f"<{message.id}@{self.sender.rpartition('@')[2].strip('> ') or 'localhost'}>"
         mail["Content-Language"], mail["Auto-Submitted"] = message.lang, "auto-generated"
         if message.decline is not None:  # RFC 8058: one click of the reader's own mail program, without a page

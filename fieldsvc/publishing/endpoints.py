@@ -44,12 +44,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How an endpoint is doing, and its keys: when each was made, and until when it signs."""
+    """How an endpoint is doing, what waits behind its parked subjects, and its keys: when each was made, and until when it signs."""
 
     health: Health
     standing: Standing
     keys: Sequence[tuple[datetime, datetime | None]]
     last_success_at: datetime | None
+    behind: int = 0
 
 
 class Endpoints:
@@ -122,6 +123,7 @@ class Endpoints:
             await self._standings.of(config),
             await endpoints.keys(self._database, endpoint.id),
             await attempts.last_success(seen, endpoint.id),
+            await endpoints.behind(self._database, endpoint.id),
         )
 
     async def parked(self, account: str, endpoint_id: str, *, after: str, limit: int) -> list[ParkedSubject]:
@@ -154,11 +156,16 @@ class Endpoints:
         await endpoints.stop(self._database, endpoint.id, state="paused", reason="paused by the subscriber")
         return await self.read(account, endpoint_id)
 
-    async def resume(self, account: str, endpoint_id: str, *, skip: bool = False) -> tuple[Endpoint, Resumed]:
-        """Go on where it stopped, at once; with `skip` from now on (Conflict for one that is not stopped)."""
+    async def resume(
+        self, account: str, endpoint_id: str, *, skip: bool = False, by: tuple[str, str] | None = None
+    ) -> tuple[Endpoint, Resumed]:
+        """Go on where it stopped, at once; with `skip` from now on (Conflict for one that is not stopped).
+
+        `by` is the person who asked and their role, where it was not a program of the account.
+        """
         endpoint = await self.read(account, endpoint_id)
         resuming = Resuming(self._database, self._reader, self._feed)
-        resumed = await (resuming.skip_to_now(endpoint.id) if skip else resuming.go_on(endpoint.id))
+        resumed = await (resuming.skip_to_now(endpoint.id, by=by) if skip else resuming.go_on(endpoint.id))
         return await self.read(account, endpoint_id), resumed
 
     async def remove(self, account: str, endpoint_id: str) -> None:

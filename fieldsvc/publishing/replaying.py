@@ -5,6 +5,7 @@ Every one of these is a deed that the audit log names, and all but a single even
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -88,6 +89,13 @@ class Replaying:
         self._feed = feed
         self._renderer = renderer
         self._allow_loopback = settings.allow_loopback_endpoints
+        self.by: tuple[str, str] | None = None
+
+    def noted_as(self, actor: str, role: str) -> "Replaying":
+        """Return the same for somebody of the account: the audit log names them, where it would name the account."""
+        same = copy(self)
+        same.by = actor, role
+        return same
 
     async def rewind(self, account: str, endpoint_id: str, start: str) -> Replay:
         """Move the live cursor back to a place; where it stands before that already, it stays.
@@ -220,7 +228,8 @@ class Replaying:
             return await sender.send(config.url, name, body=body, keys=keys, media_type=media_type, headers=headers)
 
     async def _note(self, config: Config, action: str, name: str) -> None:
-        entry = Entry(config.account, "subscriber", action, f"endpoint/{config.id}", reason=name)
+        actor, role = self.by or (config.account, "subscriber")
+        entry = Entry(actor, role, action, f"endpoint/{config.id}", reason=name)
         await audit.note(self._database, entry)
 
     def _seen(self, account: str) -> Seen:

@@ -51,8 +51,8 @@ class Resuming:
             return Resumed(oldest=self._feed.cursors.write(oldest))
         return Resumed()
 
-    async def skip_to_now(self, endpoint_id: str) -> Resumed:
-        """Skip what it has not read, and what waits parked; Conflict for one that is not stopped.
+    async def skip_to_now(self, endpoint_id: str, *, by: tuple[str, str] | None = None) -> Resumed:
+        """Skip what it has not read, and what waits parked; Conflict for one that is not stopped. `by`: who asked, and their role.
 
         Counted are events of its account (of every one with the scope operator), of its types, sites and format; a filter or
         postcodes might have passed some of these over. The dead letters stay.
@@ -68,7 +68,8 @@ class Resuming:
         stood, parked = skipped
         count = parked + await self._between(config, stood, ends)
         await replays.set_skipped(self._database, asked.id, count)
-        entry = Entry(config.account, "subscriber", "replay.skip", f"endpoint/{config.id}", reason=f"{count} events")
+        actor, role = by or (config.account, "subscriber")
+        entry = Entry(actor, role, "replay.skip", f"endpoint/{config.id}", reason=f"{count} events")
         await audit.note(self._database, entry)
         log.warning("endpoint.skipped", endpoint=config.id, count=count)
         return Resumed(skipped=count)

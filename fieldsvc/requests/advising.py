@@ -96,7 +96,7 @@ def change_of(found: Found, kind: str, said: Mapping[str, Any], *, identity: str
     details = {name: said[name] for name in DETAILS if said.get(name)}
     if said.get("names"):
         details["names"] = [each.strip() for each in str(said["names"]).splitlines() if each.strip()]
-    if contact := {name: said[name] for name in ("email", "mobile") if said.get(name)}:
+    if contact := {name: said[name] for name in ("email", "mobile", "voice") if said.get(name)}:
         details["contact"] = {**contact, "lang": said.get("lang", "fr")}
     dates = {name: said[name] for name in DATES if said.get(name)}
     body = {"kind": kind, "item_id": found.item_id, "asked_by": "adviser", "identity": identity, "details": details}

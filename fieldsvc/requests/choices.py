@@ -49,15 +49,15 @@ class Choices:
         subject = await self._known.subject(ChangeBody.model_construct(kind="neighbour", item_id=item_id))
         return await self._known.postcode(subject) if subject is not None else None
 
-    async def of_item(self, item_id: str) -> Situation | None:
-        """Tell what may be chosen for an item; None if nothing of it is planned."""
+    async def of_item(self, item_id: str, *, but: str | None = None) -> Situation | None:
+        """Tell what may be chosen for an item, one request on it left aside; None if nothing of it is planned."""
         asked = ChangeBody.model_construct(kind="neighbour", item_id=item_id)
         subject = await self._known.subject(asked)
         if subject is None or subject.item is None:
             return None
         now = datetime.now(UTC)
         known = await self._known.of_item(subject.item, now) if subject.product != "pouch" else {}
-        held = await store.held_of_item(self._known.database, subject.name)
+        held = await store.held_of_item(self._known.database, subject.name, but)
         ended, loaded_at, stops = known.get("ended"), known.get("loaded_at"), known.get("stops_away")
         is_over = bool(ended) and str(ended).partition(":")[0] in FINAL
         is_out = loaded_at is not None and now - loaded_at < _OUT_FOR

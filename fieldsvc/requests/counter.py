@@ -4,11 +4,14 @@ Who arrives shows a ticket of their link, or says the number. A ticket is sealed
 when somebody waits for it.
 """
 
+import asyncio
 import hashlib
+import hmac
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Vault
@@ -25,7 +28,7 @@ from handlers.story import Actor
 
 DOCUMENTS = ("identity_card", "passport", "residence_permit", "driving_licence", "other")
 CAPACITIES = ("addressee", "mandate")
-SIGNINGS = ("screen", "paper", "cannot")
+SIGNINGS = ("screen", "code", "paper", "cannot")
 TICKET_LIVES, CODE_FOR, MOST_LISTED = timedelta(hours=6), timedelta(days=30), 50
 _ARRIVED = "arrived"
 
@@ -89,6 +92,11 @@ class CounterDesk:
         self._media = media
         self._vault = vault
         self._key = vault.derived_key("counter.arrival")
+        self._deeds: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def one_at_a_time(self, item_id: str) -> asyncio.Lock:
+        """Let deeds about one item follow each other: the second click of a double click finds what the first one did."""
+        return self._deeds.setdefault(item_id, asyncio.Lock())
 
     def arrive(self, item_id: str, *, announced: bool, now: datetime | None = None) -> Arrival:
         """Make a ticket: somebody is here for this item."""
@@ -103,6 +111,19 @@ class CounterDesk:
         if link is None or link.item_id is None or not link.may(_ARRIVED):
             return None
         return Arrival(link.item_id, parse_time(link.notes["at"]), link.notes["by"] == "customer", token)
+
+    def code_of(self, arrival: Arrival) -> str:
+        """Return the six digits with which who shows a ticket agrees to a hand-over instead of signing."""
+        said = f"{arrival.item_id}\n{format_time(arrival.at)}".encode()
+        return f"{int.from_bytes(hmac.digest(self._key, said, hashlib.sha256)[:8]) % 10**6:06}"
+
+    async def agrees(self, found: Found, typed: str, arrival: Arrival | None) -> bool:
+        """Tell whether a code is the customer's: of the paper notice of this item, or of the ticket on their phone."""
+        code = "".join(letter for letter in typed if letter.isascii() and letter.isalnum())
+        shown = arrival is not None and arrival.announced and arrival.item_id == found.item_id
+        if shown and arrival is not None and hmac.compare_digest(code.encode(), self.code_of(arrival).encode()):
+            return True
+        return notice_code.plain(code) is not None and found.item_id in await self._numbers(code, datetime.now(UTC))
 
     async def find(self, typed: str, clerk: Clerk, now: datetime) -> tuple[Found, Arrival] | None:
         """Find what a ticket, the code of a paper notice or a number is for; who showed no ticket came now."""
@@ -126,6 +147,8 @@ class CounterDesk:
             "presented_on": self._day(self._first(found) or now),
             "handed_over_on": self._day(now),
         }
+        if handing.signing == "code":
+            proof["code_ok"] = True
         if handing.strokes:
             proof["signature"] = await self._keep(draw(handing.strokes), clerk)
         data = {"item_id": found.item_id, "proof": proof, "signed": handing.signing}

@@ -6,19 +6,20 @@ not exist. The answer to who asks carries a token, derived from the request and 
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fieldsvc.access import audit
 from fieldsvc.access.audit import Entry
+from fieldsvc.access.guesses import Guesses
 from fieldsvc.access.tries import Tries
 from fieldsvc.errors import Forbidden, NotFound, TooMany
 from fieldsvc.journal.commands import Commands
 from fieldsvc.journal.sealed import Opener, Vault
 from fieldsvc.requests.asker import Asker
-from fieldsvc.requests.body import BadChange, ChangeBody, ConfirmBody, EndBody
+from fieldsvc.requests.body import BadChange, ChangeBody, ConfirmBody, ContactBody, EndBody
 from fieldsvc.requests.choices import Choices
+from fieldsvc.requests.edits import Edits
 from fieldsvc.requests.errors import NotPossible, NotWaiting, RequestClosed, RequestSeen, TooLate, WrongCode
 from fieldsvc.requests.knowing import Knowledge, Subject
 from fieldsvc.requests.messages import Messages
@@ -30,7 +31,7 @@ from fieldsvc.store.viewer import Viewer
 from fieldsvc.work.rounds import RoundStore
 from handlers import products
 from handlers.change_notices import REASONS
-from handlers.changes import NAME, OPEN
+from handlers.change_states import NAME, OPEN
 from handlers.delivery_change import STATE_WORDS
 from handlers.fields import format_time
 from handlers.story import Actor
@@ -51,17 +52,20 @@ class Desk:
         opener: Opener,
         *,
         tries: Tries,
+        guesses: Guesses,
         base_url: str,
         cutoff_stops: int,
     ) -> None:
         self.database = knowledge.database
         self.choices = Choices(knowledge, cutoff_stops=cutoff_stops)
         self.messages = Messages(knowledge, commands, own=self._own, tries=tries)
+        self.edits = Edits(knowledge, commands, self.choices, own=self._own, tries=tries)
         self._known = knowledge
         self._codes = knowledge.codes
         self._commands = commands
         self._opener = opener
         self._tries = tries
+        self._guesses = guesses
         self._base_url = base_url
         self._cutoff_stops = cutoff_stops
 
@@ -80,8 +84,15 @@ class Desk:
         items, zone = commands.registry.handlers["item"], settings.zone
         knowledge = Knowledge(database, vault, opener, rounds=rounds, items=items, zone=zone)
         tries = Tries(most=10, window_s=600.0, size=50_000, clock=time.monotonic)
+        guesses = Guesses(
+            database, vault.derived_key("requests.tries"), {"source": 10, "about": 10}, timedelta(minutes=10)
+        )
         return cls(
-            knowledge, commands, opener, tries=tries, base_url=settings.address, cutoff_stops=settings.cutoff_stops
+            *(knowledge, commands, opener),
+            tries=tries,
+            guesses=guesses,
+            base_url=settings.address,
+            cutoff_stops=settings.cutoff_stops,
         )
 
     async def ask(self, body: ChangeBody, asker: Asker, *, key: str | None = None) -> dict[str, Any]:
@@ -95,6 +106,8 @@ class Desk:
         request_id = self._codes.reference(key)
         if (made := await self._read(request_id, asker, shown=True)) is not None:
             return self._answer(made)
+        if asker.kind == "customer":
+            self._count(subject.name, body.details.contact)
         await self._refuse_without_trace(body, subject)
         data = await self._data(body, subject, asker, request_id)
         await self._commands.send(f"{NAME}.requested", data, actor=asker.actor, site=subject.site)
@@ -128,7 +141,6 @@ class Desk:
         """Say what the link of a notice would stop, without stopping it. NotFound for a wrong link."""
         row = await self._read(request_id, asker, shown=self._codes.stops(request_id, asker.token or ""))
         if row is None:
-            self._wrong(asker, request_id)
             raise NotFound
         return {**self._answer(row), "over": row.state in (*_OVER, "frozen")}
 
@@ -179,7 +191,6 @@ class Desk:
         stops = self._codes.stops(request_id, body.token or asker.token or "")
         row = await self._read(request_id, asker, shown=stops)
         if row is None or not (stops or await self._is_theirs(row, asker)):
-            self._wrong(asker, request_id)
             raise NotFound
         if row.state not in (*_OVER, "frozen") and not (row.state == "applied" and row.subject.startswith("item/")):
             reason = body.reason if body.reason in ("not_me", "fraud") else "not_me"
@@ -190,20 +201,34 @@ class Desk:
     async def _type_code(self, row: RequestRow, code: str, asker: Asker) -> dict[str, Any]:
         if row.step != "code_sent":
             raise NotWaiting(step=row.step)
-        self._check_tries(asker, row.id)
+        tried = self._tried(asker, row.id)
+        await self._guesses.begin(tried)
         digest = self._codes.code_digest(row.id, code)
         about = self._about(row) | {"code_hmac": digest}
         result = await self._commands.send(f"{NAME}.verified", about, actor=Actor("customer", entered_by=asker.account))
         told: Mapping[str, Any] = result.answer or {}
         answer = self._answer(await self._row(row.id, asker))
-        if not told.get("code_ok"):
-            self._wrong(asker, row.id)
+        if told.get("code_ok"):
+            await self._guesses.right(tried)
+        else:
             entry = Entry(
                 asker.account or asker.kind, asker.kind, "delivery_change.code_refused", f"delivery_change/{row.id}"
             )
             await audit.note(self.database, entry, soon=True)
             raise WrongCode(tries_left=told.get("tries_left", 0), state=answer["state"])
         return answer
+
+    def _count(self, subject: str, contact: ContactBody | None) -> None:
+        """Count what strangers ask, by what it is about and by whom we are to write to. TooMany.
+
+        What is refused is kept as well, and every answer to a request goes to the contact that it names.
+        """
+        ways = (contact.email, contact.mobile, contact.voice) if contact else ()
+        counted = [f"asked {subject}", *(f"told {self._codes.contact(way)}" for way in ways if way)]
+        if any(self._tries.too_many(each) for each in counted):
+            raise TooMany("Too many requests for this, or to this contact; wait a while.", retry_after_s=600)
+        for each in counted:
+            self._tries.failed(each)
 
     def _check_asked_by(self, body: ChangeBody, asker: Asker) -> None:
         if body.asked_by is not None and body.asked_by != asker.kind:
@@ -219,15 +244,15 @@ class Desk:
                 raise NotFound
             return subject
         name = body.item_id or body.delivery_point_id or ""
-        with self._trying(asker, name):
-            subject = await self._known.subject(body)
-            if subject is not None and body.item_id is None and _may_name_an_address(body, asker):
-                return subject
+        tried = self._tried(asker, name)
+        await self._guesses.begin(tried)
+        subject = await self._known.subject(body)
+        if subject is None or body.item_id is not None or not _may_name_an_address(body, asker):
             known = await self._known.postcode(subject) if subject else None
             if subject is None or known is None or body.item_id is None or body.details.postcode != known:
-                self._wrong(asker, name)
                 raise NotFound
-            return subject
+        await self._guesses.right(tried)
+        return subject
 
     async def _refuse_without_trace(self, body: ChangeBody, subject: Subject) -> None:
         """Refuse what has no story of its own to be refused in: a pouch, and an item against what holds for its address."""
@@ -258,7 +283,7 @@ class Desk:
         if kind == "item" and subject.item is not None:
             data |= await self._known.of_item(subject.item, now)
         elif products.KINDS[body.kind].redirects:
-            often = self._tries.too_many(f"wrong {asker.source}")
+            often = await self._guesses.too_many({"source": asker.source})
             risk, contacts = await self._known.risk(body, subject, request_id, now=now, tried_often=often)
             target = self._codes.target(body.details.new_address or "")
             data |= {"risk": risk.level, "risk_reasons": list(risk.reasons), "notify": contacts, "target_hmac": target}
@@ -291,12 +316,13 @@ class Desk:
     async def _own(self, request_id: str, asker: Asker) -> RequestRow:
         """Read a request of the caller's; NotFound otherwise, and counted as a wrong guess."""
         holds = self._codes.is_own(request_id, asker.token or "")
-        with self._trying(asker, request_id) if asker.kind == "customer" else nullcontext():
-            row = await self._read(request_id, asker, shown=holds)
-            if row is None or not (holds or await self._is_theirs(row, asker)):
-                self._wrong(asker, request_id)
-                raise NotFound
-            return row
+        tried = {} if holds else self._tried(asker, request_id)
+        await self._guesses.begin(tried)
+        row = await self._read(request_id, asker, shown=holds)
+        if row is None or not (holds or await self._is_theirs(row, asker)):
+            raise NotFound
+        await self._guesses.right(tried)
+        return row
 
     async def _is_theirs(self, row: RequestRow, asker: Asker) -> bool:
         if asker.kind == "customer":
@@ -307,19 +333,9 @@ class Desk:
         found = await (store.item(self.database, row.subject) if kind == "item" else store.point(self.database, name))
         return found is not None and asker.may_see(found.site)
 
-    def _check_tries(self, asker: Asker, name: str) -> None:
-        if self._tries.too_many(f"wrong {asker.source}") or self._tries.too_many(f"about {name}"):
-            raise TooMany("Too many wrong tries; wait a while.", retry_after_s=600)
-
-    def _trying(self, asker: Asker, name: str) -> AbstractContextManager[None]:
-        """Begin a try, which counts while its outcome is not known. TooMany after too many wrong ones."""
-        self._check_tries(asker, name)
-        return self._tries.under_way(f"wrong {asker.source}", f"about {name}")
-
-    def _wrong(self, asker: Asker, name: str) -> None:
-        if not asker.is_staff:
-            self._tries.failed(f"wrong {asker.source}")
-            self._tries.failed(f"about {name}")
+    def _tried(self, asker: Asker, name: str) -> dict[str, str]:
+        """Name what a wrong guess counts for; staff and phones guess nothing."""
+        return {"source": asker.source, "about": name} if asker.kind == "customer" else {}
 
     def _about(self, row: RequestRow) -> dict[str, Any]:
         kind, _, name = row.subject.partition("/")

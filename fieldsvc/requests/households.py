@@ -3,6 +3,7 @@
 Whether anybody lives somewhere is told to nobody: every address that can be served is answered alike, with a letter that goes to it.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -21,7 +22,7 @@ from fieldsvc.store.household import HouseholdRow
 from fieldsvc.store.viewer import Viewer
 from fieldsvc.work.placement import Placer
 from fieldsvc.work.task_body import TaskBody, order_of
-from geo.addresses import one_line
+from geo.addresses import one_line, parse
 from handlers.household import CODE_LIVES, CODE_TRIES
 from handlers.story import Actor
 
@@ -108,10 +109,11 @@ class Households:
         self._plans = plans
         self._placer = placer
         self._zone = zone
+        self._one_at_a_time = asyncio.Lock()  # so that letters that are asked for at once are counted
 
     async def search(self, typed: str) -> list[Place]:
         """Find the house numbers that an address as it was typed may mean, the best first."""
-        _, found = await self._placer.find_all(typed, limit=MOST_ANSWERS)
+        found = await self._placer.known.search(parse(typed), limit=MOST_ANSWERS)
         houses = [each for each in found if each.ban_id and each.kind == "housenumber"]
         return [Place(each.ban_id or "", one_line(each.address())) for each in houses]
 
@@ -144,13 +146,16 @@ class Households:
         if point is None:
             raise NotServed
         household_id = self._codes.reference(f"household {account} {point}").replace("DC-", "HH-", 1)
-        known = {home.row.id: home for home in await self.of(account)}
-        if (home := known.get(household_id)) and (home.row.state == "proved" or not home.may_ask_again):
-            return household_id
-        by_account, at_point = await store.asked_since(self._database, account, point, now - COUNTED)
-        if by_account >= MOST_LETTERS or at_point >= MOST_AT_POINT:
-            raise TooMany("Too many letters were asked for; wait a month, or ask at the counter.", retry_after_s=86_400)
-        await self._write_letter(household_id, account, point, names, lang=lang, now=now)
+        async with self._one_at_a_time:
+            known = {home.row.id: home for home in await self.of(account)}
+            if (home := known.get(household_id)) and (home.row.state == "proved" or not home.may_ask_again):
+                return household_id
+            by_account, at_point = await store.asked_since(self._database, account, point, now - COUNTED)
+            if by_account >= MOST_LETTERS or at_point >= MOST_AT_POINT:
+                raise TooMany(
+                    "Too many letters were asked for; wait a month, or ask at the counter.", retry_after_s=86_400
+                )
+            await self._write_letter(household_id, account, point, names, lang=lang, now=now)
         return household_id
 
     async def prove(self, account: str, household_id: str, typed: str, *, email: str | None = None) -> Home:

@@ -18,7 +18,8 @@ from fieldsvc.requests.body import BadChange
 from fieldsvc.requests.errors import MessagesWait, RequestClosed
 from fieldsvc.requests.knowing import Knowledge
 from fieldsvc.store.request import RequestRow
-from handlers.changes import MESSAGE, NAME, unanswered
+from handlers.change_states import MESSAGE, NAME
+from handlers.changes import unanswered
 
 LONGEST, MOST_WAITING = 280, 5
 OPEN_FOR = timedelta(days=30)  # after a request was closed

@@ -1,6 +1,6 @@
 """The delivery changes that a run meets, for those who watch over it: what is asked, never by whom or for whom.
 
-A supervisor accepts nothing: that follows by rule from how sure we are of who asked (`handlers/changes.py`). They end what was
+A supervisor accepts nothing: that follows by rule from how sure we are of who asked (`handlers/change_states.py`). They end what was
 asked by mistake, and stop what looks like fraud.
 """
 
@@ -12,7 +12,7 @@ from fieldsvc.store import request as store
 from fieldsvc.store.database import Seen
 from fieldsvc.store.request import OpenRequest
 from handlers import products
-from handlers.changes import TABLE
+from handlers.change_states import TABLE
 from handlers.fields import format_time
 
 _DO: Mapping[str, Mapping[str, str]] = {

@@ -22,7 +22,7 @@ from fieldsvc.store.request import RequestRow
 from fieldsvc.store.task import TaskRow
 from fieldsvc.work.task_body import order_of, read_body
 from fieldsvc.work.tasks import ordered
-from handlers.changes import CODE_DAYS, NAME
+from handlers.change_states import CODE_DAYS, NAME
 from handlers.fields import Payload
 from handlers.story import Actor
 

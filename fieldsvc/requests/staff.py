@@ -1,7 +1,6 @@
 """What staff behind a screen are shown of an item: found by its number within their sites, and told in words."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,6 +15,7 @@ from fieldsvc.store.database import Database
 from fieldsvc.store.request import Addressed, KnownItem
 from handlers import item, products
 from handlers.base import Handler, evt_id
+from handlers.fields import name_words
 from handlers.item_codes import PRINTED, code_of
 from handlers.story import Fact, Said
 
@@ -104,11 +104,6 @@ class Found:
         return item.return_at(self.facts)
 
     @property
-    def presented_on(self) -> datetime | None:
-        """When it was presented first."""
-        return next((each.occurred_at for each in self.facts if each.type == item.ATTEMPTED.name), None)
-
-    @property
     def is_registered(self) -> bool:
         """Whether it is registered mail."""
         return item.is_registered(self.facts, self.item_id)
@@ -151,7 +146,7 @@ class Staff:
 
     async def named(self, name: str, postcode: str, sites: Sites, today: date) -> list[Named]:
         """Find items of the last two months by words of a name and the postcode that they go to, newest first."""
-        words, since = _words(name), today - LOOKED_BACK
+        words, since = name_words(name), today - LOOKED_BACK
         rows = await store.addressed(self.database, postcode, since, limit=MOST_READ)
         mine = [row for row in rows if row.site in sites]
         opened = await self._opener.open_blobs([row.sealed for row in mine]) if mine else []
@@ -201,9 +196,4 @@ def _line(said: Said) -> Line | None:
 def _fits(row: Addressed, said: Mapping[str, Any], words: set[str], postcode: str) -> bool:
     written = f"{row.address or ''} {said.get('address') or ''}"
     here = row.postcode == postcode or (row.postcode is None and postcode in POSTCODE.findall(written))
-    return here and bool(words) and words <= _words(str(said.get("addressee") or ""))
-
-
-def _words(name: str) -> set[str]:
-    plain = unicodedata.normalize("NFKD", name.casefold())
-    return set(re.findall(r"[^\W\d_]+", "".join(each for each in plain if not unicodedata.combining(each))))
+    return here and bool(words) and words <= name_words(str(said.get("addressee") or ""))

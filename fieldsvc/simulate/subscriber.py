@@ -199,7 +199,7 @@ class Subscriber:
         self.trust(self.secret)
         return str(created["id"])
 
-    async def _receive(self, request: web.Request) -> web.Response:
+    async def _receive(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self._totals["requests"] += 1
         if not self._keys:

@@ -38,7 +38,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An attempt as it is listed; `events` says how many were in it."""
+    """An attempt as it is listed; `events` says how many were in it, `event_ids` which ones if it was a batch."""
 
     event_id: str
     n: int
@@ -51,6 +51,7 @@ class Logged:
     replay: str | None
     events: int
     repeats: int
+    event_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

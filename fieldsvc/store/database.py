@@ -1,10 +1,10 @@
 """Connections to PostgreSQL: a bounded pool, and the migrations."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -28,6 +28,21 @@ _SESSION = {
 }
 BY_KEY_ONLY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 _MIGRATION_LOCK = 7_118_025_001
+_FIRST_OF_OTHERS = 16_384  # types below are those that every database has
+_ASKED: dict[frozenset[int], Any] = {}
+
+
+class _Connection(asyncpg.Connection):
+    """Asks what PostgreSQL's own types are once, not once a connection: that takes longer than most queries."""
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> Any:  # noqa: ASYNC109
+        wanted = frozenset(typeoids)
+        if wanted not in _ASKED:
+            found = await super()._introspect_types(typeoids, timeout)  # type: ignore[misc]  # not in the stubs
+            if max(wanted) >= _FIRST_OF_OTHERS:
+                return found
+            _ASKED[wanted] = found
+        return _ASKED[wanted]
 
 
 class Source(Protocol):
@@ -96,14 +111,22 @@ def is_unreachable(error: Exception) -> bool:
 async def open_database(url: str, *, size: int = 8) -> Database:
     """Open a pool of at most `size` connections to a server of version 15 or newer."""
     pool = await asyncpg.create_pool(
-        url, min_size=1, max_size=size, timeout=10, command_timeout=30, server_settings=_SESSION
+        url,
+        min_size=1,
+        max_size=size,
+        timeout=10,
+        command_timeout=30,
+        server_settings=_SESSION,
+        connection_class=_Connection,
     )
     return Database(pool, url)
 
 
 async def connect(url: str, **settings: str) -> asyncpg.Connection:
     """Open one connection outside the pool; `settings` are further session settings."""
-    return await asyncpg.connect(url, timeout=10, server_settings={**_SESSION, **settings})
+    return await asyncpg.connect(
+        url, timeout=10, server_settings={**_SESSION, **settings}, connection_class=_Connection
+    )
 
 
 async def migrate(connection: asyncpg.Connection) -> list[str]:

@@ -270,6 +270,13 @@ async def waiting(
     return found
 
 
+async def behind(database: Database, endpoint_id: str) -> int:
+    """Count what waits behind the parked subjects of an endpoint, 100,000 for as many or more."""
+    async with database.acquire() as connection:
+        found: int = await connection.fetchval(query("lane_backlog.count"), endpoint_id)
+    return found
+
+
 async def oldest_parked(database: Database, endpoint_id: str) -> datetime | None:
     """Tell when the oldest event was received at which a parked subject stands."""
     async with database.acquire() as connection:

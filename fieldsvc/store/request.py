@@ -198,10 +198,10 @@ async def unanswered(seen: Seen, *, limit: int) -> list[Unanswered]:
         return [Unanswered(*row) for row in await connection.fetch(query("request.unanswered"), limit)]
 
 
-async def held_of_item(database: Database, subject: str) -> list[str]:
-    """List the kinds of the requests on an item that hold."""
+async def held_of_item(database: Database, subject: str, but: str | None = None) -> list[str]:
+    """List the kinds of the requests on an item that hold, but for one request."""
     async with database.acquire() as connection:
-        return [row["kind"] for row in await connection.fetch(query("request.held_of_item"), subject)]
+        return [row["kind"] for row in await connection.fetch(query("request.held_of_item"), subject, but)]
 
 
 async def at_step(database: Database, steps: Sequence[str], kinds: Sequence[str], *, limit: int) -> list[RequestRow]:

@@ -19,12 +19,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Who is signed in, how strongly and when they proved it to a provider, and what is sealed of a customer."""
+    """Who is signed in, how strongly and when they proved it to a provider, and what is sealed of a customer.
+
+    `organisation` and its site are those of the account that a person belongs to.
+    """
 
     account: AccountRow
     acr: str | None
     proved_at: datetime | None
     sealed: bytes | None
+    organisation: str | None = None
+    organisation_site: str | None = None
 
 
 async def add_link(
@@ -80,7 +85,10 @@ async def find(database: Database, session_sha256: bytes) -> Signed | None:
     """Find the person of a live session."""
     async with database.acquire() as connection:
         row = await connection.fetchrow(query("session.find"), session_sha256)
-    return Signed(account.from_row(row), row["acr"], row["proved_at"], row["sealed"]) if row else None
+    if row is None:
+        return None
+    of = row["organisation"], row["organisation_site"]
+    return Signed(account.from_row(row), row["acr"], row["proved_at"], row["sealed"], *of)
 
 
 async def finish(database: Database, session_sha256: bytes) -> None:

@@ -1,34 +1,36 @@
 """Codes that a mail brings, and answers of a provider that were used."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime, timedelta
 
 from fieldsvc.store.database import Database
 from sql import query
 
 
-async def made_since(database: Database, email_hmac: bytes, since: datetime) -> int:
-    """Count the codes of an address."""
-    async with database.acquire() as connection:
-        found: int = await connection.fetchval(query("sign_in_code.made_since"), email_hmac, since)
-    return found
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code: digests of its ticket, its address and itself."""
+
+    ticket_sha256: bytes
+    email_hmac: bytes
+    code_hmac: bytes
+    made_at: datetime
+    expires_at: datetime
+    tries: int
 
 
-async def add(
-    database: Database,
-    ticket_sha256: bytes,
-    email_hmac: bytes,
-    code_hmac: bytes,
-    *,
-    now: datetime,
-    expires_at: datetime,
-    tries: int,
-) -> None:
-    """Keep a code, and forget old ones."""
-    async with database.acquire() as connection:
-        await connection.execute(query("sign_in_code.forget_old"), now)
-        await connection.execute(
-            query("sign_in_code.add"), ticket_sha256, email_hmac, code_hmac, now, expires_at, tries
-        )
+async def add(database: Database, code: Code, *, most: Sequence[tuple[int, timedelta]]) -> bool:
+    """Keep a code, and forget old ones; False if its address had as many as it may, also of those asked for at once."""
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute(query("sign_in_code.forget_old"), code.made_at)
+        await connection.execute(query("sign_in_code.one_at_a_time"), code.email_hmac)
+        for limit, within in most:
+            made = await connection.fetchval(query("sign_in_code.made_since"), code.email_hmac, code.made_at - within)
+            if made >= limit:
+                return False
+        await connection.execute(query("sign_in_code.add"), *astuple(code))
+    return True
 
 
 async def take_try(database: Database, ticket_sha256: bytes, now: datetime) -> tuple[bytes, bytes] | None:

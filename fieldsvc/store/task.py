@@ -155,9 +155,3 @@ async def release_key(database: Database, account: str, key: str) -> None:
     """Give back a key whose request was refused."""
     async with database.acquire() as connection:
         await connection.execute(query("task.release_key"), account, key)
-
-
-async def forget_keys(database: Database) -> None:
-    """Delete keys older than a day."""
-    async with database.acquire() as connection:
-        await connection.execute(query("task.forget_keys"))

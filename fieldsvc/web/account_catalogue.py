@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from fieldsvc.errors import NotFound
-from fieldsvc.publishing.feed import Feed
+from fieldsvc.publishing.feed import CursorExpired, Feed, Positions
 from fieldsvc.publishing.filters import TypeFilter
 from fieldsvc.publishing.formats.cloudevents import View
 from fieldsvc.web.auth import ACCESS, base_url
@@ -18,9 +19,16 @@ from fieldsvc.web.pages import render
 from fieldsvc.web.pages.page import language_of
 from fieldsvc.web.portal import member
 from fieldsvc.web.reference.type_changes import CHANGES
+from handlers.fields import format_time
 from handlers.registry import Registry
 
-SHOWN, LOOKED_BACK, READ = 10, timedelta(hours=1), 500
+SHOWN = 25
+AGO: Mapping[str, timedelta | None] = {
+    "minutes": timedelta(minutes=5),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "oldest": None,
+}
 Entry = dict[str, Any]
 PULLED = web.AppKey("PULLED", Feed)
 REGISTRY = web.AppKey("REGISTRY", Registry)
@@ -58,25 +66,43 @@ async def show_type(request: web.Request) -> web.Response:
 
 
 async def show_feed(request: web.Request) -> web.Response:
-    """Explain the feed with a loop to copy, and show what went by in the last hour."""
+    """Explain the feed with a loop to copy, and read it page by page: from some time ago on, or behind a cursor."""
     person, account = member(request)
-    feed, now = request.app[PULLED], datetime.now(UTC)
-    view = View(account)
-    after = await feed.find((now - LOOKED_BACK).isoformat().replace("+00:00", "Z"), view)
-    page = await feed.page(after, view, types=TypeFilter(()), limit=READ)
-    events = [orjson.loads(item.body) for item in page.items[-SHOWN:]]
+    feed, sought = request.app[PULLED], _sought(request)
+    after = sought["after"]
+    start = await (feed.resolve(after) if after else _beginning(feed, AGO[sought["ago"]], View(account)))
+    page = await feed.page(start, View(account), types=TypeFilter(sought["types"].split()), limit=SHOWN)
+    kept = {name: value for name, value in sought.items() if value and name in request.query}
     return render(
         request,
         "account_feed.html",
         person=person,
-        count=len(page.items),
-        more=not page.at_end,
-        events=list(reversed(events)),
+        events=[orjson.loads(item.body) for item in page.items],
+        at_end=page.at_end,
         cursor=feed.cursors.write(page.after),
-        now=now,
+        sought=sought,
+        choices=tuple(AGO),
+        kept=kept,
         address=base_url(request),
         zone=request.app[ACCESS].settings.zone,
     )
+
+
+def _sought(request: web.Request) -> dict[str, str]:
+    """Read from when on the feed is wanted, of which types, or behind which cursor."""
+    asked = {name: request.query.get(name, "").replace("\x00", "").strip()[:400] for name in ("ago", "types", "after")}
+    ago = asked["ago"] if asked["ago"] in AGO else "hour"
+    return {**asked, "ago": ago, "types": asked["types"].replace(",", " ")}
+
+
+async def _beginning(feed: Feed, ago: timedelta | None, view: View) -> Positions:
+    """Find the place of some time ago; the oldest that is kept where that is later."""
+    if ago is not None:
+        try:
+            return await feed.seek(format_time(datetime.now(UTC) - ago), view)
+        except CursorExpired:
+            pass
+    return await feed.resolve("")
 
 
 def titles_of(request: web.Request) -> dict[str, str]:

@@ -1,18 +1,21 @@
 """`/integrations/keys`: an account's API keys, where its webhooks come from, and who of it is written to when they suffer."""
 
+from datetime import UTC, datetime
+
 from aiohttp import web
 
-from fieldsvc.access import keys
+from fieldsvc.access import keys, tokens
 from fieldsvc.access.callers import Person
 from fieldsvc.access.keys import TooManyKeys
 from fieldsvc.notices.choices import Choices
 from fieldsvc.store import account as accounts
 from fieldsvc.store import notice as notices
 from fieldsvc.web.account_catalogue import titles_of
-from fieldsvc.web.auth import ACCESS
+from fieldsvc.web.auth import ACCESS, base_url
 from fieldsvc.web.forms import Form, read_form
 from fieldsvc.web.pages import render
-from fieldsvc.web.portal import led_to, member
+from fieldsvc.web.portal import PORTAL, led_to, member
+from fieldsvc.web.portal_once import SHOWN_FOR, acted_once, is_known, mark_of, token_of
 
 CHOICES = web.AppKey("CHOICES", Choices)
 ALERTS = "endpoints"
@@ -37,11 +40,26 @@ async def create_key(request: web.Request) -> web.Response:
         form.faults["scope"] = "keys.fault.scope"
     if form.faults:
         return await _page(request, person, form, status=422)
+    seed = request.app[PORTAL].vault.derived_key("api keys of forms")
+    secret = tokens.api_key_of(seed, account.encode() + mark_of(form)) if is_known(form) else tokens.new_api_key()
+
+    async def make() -> dict[str, str]:
+        return {"id": await keys.create_key(request.app[ACCESS].database, person, name, asked, secret=secret)}
+
     try:
-        key_id, secret = await keys.create_key(request.app[ACCESS].database, person, name, asked)
+        made = await acted_once(request, account, form, make)
     except TooManyKeys:
         form.faults["name"] = "keys.fault.too_many"
         return await _page(request, person, form, status=409)
+    return await _made_page(request, person, made["id"], secret)
+
+
+async def _made_page(request: web.Request, person: Person, key_id: str, secret: str) -> web.Response:
+    """Show a key just made; later, or once it is revoked, lead to the list of keys."""
+    found = await keys.keys_of(request.app[ACCESS].database, person.account or "")
+    fresh = datetime.now(UTC) - SHOWN_FOR
+    if not any(each.id == key_id and not each.revoked_at and each.created_at > fresh for each in found):
+        return led_to(PATH)
     return await _page(request, person, Form(), status=201, secret=secret, made=key_id)
 
 
@@ -88,6 +106,8 @@ async def _page(
         written_to=written_to,
         writes_to_me=any(address == person.email and wanted for address, wanted in written_to),
         egress=request.app[ACCESS].settings.egress,
+        once=token_of(form),
+        address=base_url(request),
     )
 
 

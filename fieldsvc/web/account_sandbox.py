@@ -1,21 +1,21 @@
 """`/integrations/sandbox`: an account of one's own to play in, and orders there that play out by themselves."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from fieldsvc.access import sandboxes
 from fieldsvc.errors import FieldsvcError, NotFound
-from fieldsvc.publishing.filters import TypeFilter
-from fieldsvc.publishing.formats.cloudevents import View
+from fieldsvc.journal.reader import Row
 from fieldsvc.store.account import AccountRow
-from fieldsvc.web.account_catalogue import PULLED, REGISTRY
+from fieldsvc.web.account_catalogue import REGISTRY
 from fieldsvc.web.auth import ACCESS
 from fieldsvc.web.forms import Form, read_form
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.page import language_of
-from fieldsvc.web.portal import led_to, member
+from fieldsvc.web.portal import PORTAL, led_to, member
+from fieldsvc.web.portal_once import acted_once, token_of
 from fieldsvc.web.tasks import TASKS
 from fieldsvc.work.task_body import read_body
 from fieldsvc.work.tasks import Orderer
@@ -25,7 +25,7 @@ from handlers.story import Actor
 
 PATH = "/integrations/sandbox"
 ADDRESS = "12 rue du Moulin, 93500 Pantin"
-SHOWN, READ = 20, 1000
+SHOWN, READ, LOOKED_BACK = 20, 200, timedelta(days=30)
 _ORDERS = frozenset({"item", "home_visit", "medication", "letter_code", "meter", "check_address"})
 
 
@@ -58,8 +58,12 @@ async def order(request: web.Request) -> web.Response:
     service, end = offers[chosen]
     body = read_body({"service": service, "address": address, "details": {"sandbox": end}})
     orderer = Orderer(Actor("subscriber", account, person.account_id), own.scopes, sandbox=True)
+
+    async def create() -> dict[str, Any]:
+        return {"subject": (await request.app[TASKS].create(body, orderer))["subject"]}
+
     try:
-        made = await request.app[TASKS].create(body, orderer)
+        made = await acted_once(request, account, form, create)
     except FieldsvcError as error:
         if error.status >= 500:
             raise
@@ -86,6 +90,7 @@ async def _page(request: web.Request, form: Form, *, status: int = 200) -> web.R
         stories=stories,
         made=made if any(made == subject.partition("/")[2] for subject, _ in stories) else "",
         address=ADDRESS,
+        once=token_of(form),
         zone=request.app[ACCESS].settings.zone,
     )
 
@@ -106,15 +111,13 @@ def _services(request: web.Request) -> list[Handler]:
     return [each for each in request.app[REGISTRY].handlers.values() if each.takes_tasks]
 
 
-async def _stories(request: web.Request, own: AccountRow) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Tell the newest stories of a sandbox: each subject with its events, the newest subject first."""
-    feed = request.app[PULLED]
-    page = await feed.page(await feed.resolve(""), View(own.id, health=True), types=TypeFilter(()), limit=READ)
-    told: dict[str, list[dict[str, Any]]] = {}
-    for item in page.items:
-        event = orjson.loads(item.body)
-        if sandbox.is_own(event["subject"]):
-            told.setdefault(event["subject"], []).append(event)
+async def _stories(request: web.Request, own: AccountRow) -> list[tuple[str, list[Row]]]:
+    """Tell the newest stories of a sandbox: each subject with its newest events, the newest subject first."""
+    since = datetime.now(UTC).date() - LOOKED_BACK
+    told: dict[str, list[Row]] = {}
+    for row in await request.app[PORTAL].histories.newest_of(own.id, since=since, limit=READ):
+        if sandbox.is_own(row.subject):
+            told.setdefault(row.subject, []).append(row)
     return list(told.items())[-SHOWN:][::-1]
 
 

@@ -24,7 +24,7 @@ from fieldsvc.web.adviser_cases import case_words
 from fieldsvc.web.auth import ACCESS, caller, client_source, sites_for
 from fieldsvc.web.delivery_changes import DESK
 from fieldsvc.web.following import see_other
-from fieldsvc.web.forms import Form, read_form
+from fieldsvc.web.forms import Form, phone_number, read_form
 from fieldsvc.web.looks import NAMES_LOOKED_UP
 from fieldsvc.web.messages import message_of
 from fieldsvc.web.messages import told as messages_told
@@ -295,8 +295,8 @@ def _said(form: Form, kind: str) -> dict[str, str]:
         if name in needed or (name == "to" and _takes_end(kind)):
             day = form.day(name, missing="desk.adviser.value_missing" if name in needed else None)
             said |= {name: day.isoformat()} if day else {}
-    for name in ("email", "mobile"):
-        said[name] = form.text(name, most=254).replace(" ", "")
+    said["email"] = form.text("email", most=254).replace(" ", "")
+    said |= {way: phone_number(form.text(way, most=30)) for way in ("mobile", "voice")}
     return said
 
 

@@ -20,7 +20,8 @@ from fieldsvc.store import site as sites
 from fieldsvc.store.database import Seen
 from fieldsvc.web import forwarded
 from fieldsvc.web.connections import source_of, within
-from fieldsvc.web.rights import ACCOUNT, ANYONE, CUSTOMER, DEVICE, MACHINE, RIGHTS, Credential, Row
+from fieldsvc.web.rights import RIGHTS
+from fieldsvc.web.rights_row import ACCOUNT, ANYONE, CUSTOMER, DEVICE, MACHINE, Credential, Row
 
 View = Callable[[web.Request], Awaitable[web.StreamResponse]]
 A = TypeVar("A")

@@ -9,8 +9,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from fieldsvc.requests.choices import REDIRECT
-from fieldsvc.web.forms import Form
+from fieldsvc.web.forms import Form, phone_number
 
+WAYS = ("email", "mobile", "voice")
 KIND, ADDRESS, CONTACT, CHECK = "kind", "old_address", "contact", "check"
 ASKS: Mapping[str, tuple[str, ...]] = {
     "other_date": ("day",),
@@ -24,12 +25,14 @@ ASKS: Mapping[str, tuple[str, ...]] = {
 }
 ITEM_DAYS, REDIRECT_DAYS, MOST_NAMES = 15, 365, 20
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+")
-_MOBILE = re.compile(r"\+[0-9]{6,15}")
+_NUMBER = re.compile(r"\+[0-9]{6,15}")
 Answers = dict[str, str]
 
 
 def steps_of(answers: Mapping[str, str], first: str) -> tuple[str, ...]:
-    """Name the questions in their order; after the first they follow from the kind."""
+    """Name the questions in their order; after the first they follow from the kind. A request that is edited keeps kind and contact."""
+    if answers.get("edits"):
+        return (*ASKS[answers["kind"]], CHECK)
     return (first, *ASKS.get(answers.get("kind", ""), ()), CONTACT, CHECK)
 
 
@@ -45,7 +48,7 @@ def step_of(answers: Mapping[str, str], first: str, wished: str) -> str:
 def is_answered(answers: Mapping[str, str], step: str) -> bool:
     """Tell whether a question was answered."""
     if step == CONTACT:
-        return bool(answers.get("email") or answers.get("mobile"))
+        return any(answers.get(way) for way in WAYS)
     return bool(answers.get("from" if step == "when" else step))
 
 
@@ -54,12 +57,25 @@ def read_answer(step: str, form: Form, today: date) -> Answers:
     return _READ[step](form, today)
 
 
+def answers_of(found: Mapping[str, Any]) -> Answers:
+    """Read a request as the answers that it came of, for editing it."""
+    details = found["details"]
+    texts = {name: details[name] for name in ("neighbour", "place", "proxy") if details.get(name)}
+    days = {"day": found["from"], "until": found["to"]}
+    return {**texts, **{name: day for name, day in days.items() if day}}
+
+
+def can_be_edited(found: Mapping[str, Any]) -> bool:
+    """Tell whether there is anything to ask anew about a request: some kinds have no question of their own."""
+    return bool(ASKS.get(found["kind"])) and "erased" not in found["details"]
+
+
 def body_of(answers: Mapping[str, str], subject: Mapping[str, str], postcode: str | None, lang: str) -> dict[str, Any]:
     """Write the answers as the request that the desk takes."""
     kind = answers["kind"]
     if kind == REDIRECT:
         kind = "redirect_temporary" if answers.get("to") else "redirect_permanent"
-    ways = {name: answers[name] for name in ("email", "mobile") if answers.get(name)}
+    ways = {name: answers[name] for name in WAYS if answers.get(name)}
     details: dict[str, Any] = {"contact": {**ways, "lang": lang}}
     wanted = ASKS[answers["kind"]]
     details |= {name: answers[name] for name in ("neighbour", "place", "proxy", "new_address") if name in wanted}
@@ -112,18 +128,17 @@ def _names(form: Form, _today: date) -> Answers:
 
 
 def _contact(form: Form, _today: date) -> Answers:
-    email, mobile = form.text("email", most=254), form.text("mobile", most=30)
-    if not (email or mobile or form.faults):
+    email = form.text("email", most=254)
+    typed = {way: form.text(way, most=30) for way in ("mobile", "voice")}
+    if not (email or any(typed.values()) or form.faults):
         form.faults["email"] = "change.contact.missing"
     if email and not _EMAIL.fullmatch(email):
         form.faults["email"] = "change.contact.bad_email"
-    number = re.sub(r"[\s.()-]", "", mobile)
-    number = (
-        f"+33{number[1:]}" if number.startswith("0") and not number.startswith("00") else re.sub(r"^00", "+", number)
-    )
-    if mobile and not _MOBILE.fullmatch(number):
-        form.faults["mobile"] = "change.contact.bad_mobile"
-    return {"email": email, "mobile": number}
+    numbers = {way: phone_number(text) for way, text in typed.items()}
+    for way, number in numbers.items():
+        if number and not _NUMBER.fullmatch(number):
+            form.faults[way] = f"change.contact.bad_{way}"
+    return {"email": email, **numbers}
 
 
 def _text(name: str, missing: str, *, most: int = 200, least: int = 1) -> Callable[[Form, date], Answers]:

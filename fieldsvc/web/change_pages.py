@@ -5,7 +5,7 @@ Answers travel sealed in the address of the next page and are kept nowhere befor
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -19,11 +19,23 @@ from fieldsvc.requests.asker import Asker
 from fieldsvc.requests.body import BadChange, ChangeBody, read_body
 from fieldsvc.requests.choices import REDIRECT, Choice, Situation
 from fieldsvc.requests.drafts import new_draft, open_draft, seal_draft
-from fieldsvc.requests.errors import NotPossible, TooLate
+from fieldsvc.requests.errors import NotPossible, RequestClosed, TooLate
 from fieldsvc.requests.links import Link
 from fieldsvc.store import delivery_point as points
 from fieldsvc.web.auth import ACCESS, check_csrf, client_source
-from fieldsvc.web.change_flow import ADDRESS, CHECK, KIND, Answers, body_of, read_answer, step_of, steps_of
+from fieldsvc.web.change_flow import (
+    ADDRESS,
+    ASKS,
+    CHECK,
+    KIND,
+    Answers,
+    answers_of,
+    body_of,
+    can_be_edited,
+    read_answer,
+    step_of,
+    steps_of,
+)
 from fieldsvc.web.customers import customer_of, is_substantial, needs_acr, sign_in_first
 from fieldsvc.web.delivery_changes import DESK
 from fieldsvc.web.following import link_of, see_other
@@ -38,12 +50,13 @@ from handlers.change_notices import REASONS
 
 DRAFT_KEY = web.AppKey("DRAFT_KEY", bytes)
 PLACER = web.AppKey("PLACER", Placer)
+_DAYS = ("day", "until", "from", "to")
 ITEM_PATH, DOOR_PATH = "/suivi/{token}/modifier", "/suivi/reexpedition"
 
 
 @dataclass(frozen=True, slots=True)
 class Interview:
-    """Where the questions are asked: under the link of an item, or by a customer for the door where they live."""
+    """Where the questions are asked: under the link of an item or of a request, or by a customer for the door where they live."""
 
     path: str
     first: str
@@ -52,6 +65,20 @@ class Interview:
     person: Person | None
     link: Link | None = None
     situation: Situation | None = None
+    found: Mapping[str, Any] | None = None  # the request that is edited
+
+    @property
+    def bound_to(self) -> str:
+        """Under what its answers are sealed."""
+        if self.found is not None:
+            return f"request/{self.found['request_id']}"
+        return self.link.subject if self.link else self.asker.account or ""
+
+    @property
+    def item(self) -> str | None:
+        """The number of its item."""
+        about = str(self.found["subject"]) if self.found else self.link.subject if self.link else ""
+        return about.partition("/")[2] or None
 
 
 async def show_item(request: web.Request) -> web.Response:
@@ -85,6 +112,37 @@ async def answer_door(request: web.Request) -> web.Response:
     return await _answer(request, desk)
 
 
+async def show_edit(request: web.Request) -> web.Response:
+    """Ask the questions of a request again, filled in; back to the request where it can no longer be edited."""
+    desk = await _of_request(request)
+    return see_other(_own(request)) if desk is None else await _show(request, desk)
+
+
+async def answer_edit(request: web.Request) -> web.Response:
+    """Take the answer to a question of a request that is edited, or edit it."""
+    desk = await _of_request(request)
+    return see_other(_own(request)) if desk is None else await _answer(request, desk)
+
+
+async def _of_request(request: web.Request) -> Interview | None:
+    person, whole, reference = await customer_of(request), request.app[DESK], request.match_info["ref"]
+    asker = replace(_asker(request, person), token=request.match_info["token"])
+    found = await whole.read(reference, asker)
+    situation = await whole.edits.situation(found) if can_be_edited(found) else None
+    if situation is None:
+        return None
+    answers = _answers(request, f"request/{reference}") or answers_of(found)
+    answers = {**answers, "kind": found["kind"], "edits": reference}
+    first = ASKS[found["kind"]][0]
+    return Interview(
+        f"{_own(request)}/modifier", first, asker, answers, await somebody(request), situation=situation, found=found
+    )
+
+
+def _own(request: web.Request) -> str:
+    return f"/suivi/demandes/{request.match_info['ref']}/{request.match_info['token']}"
+
+
 async def _of_item(request: web.Request) -> Interview:
     link, person = link_of(request), await customer_of(request)
     if not link.may("change"):
@@ -115,7 +173,7 @@ def _answers(request: web.Request, bound_to: str) -> Answers | None:
 
 
 async def _show(request: web.Request, desk: Interview) -> web.Response:
-    step = step_of(desk.answers, desk.first, request.query.get("step", ""))
+    step = step_of(desk.answers, desk.first, request.query.get("step") or desk.first)
     values = {**desk.answers}
     if desk.person is not None and desk.person.email and "email" not in values:
         values["email"] = desk.person.email
@@ -128,7 +186,7 @@ async def _answer(request: web.Request, desk: Interview) -> web.Response:
         check_csrf(desk.person, form.get("csrf"))
     step = step_of(desk.answers, desk.first, request.query.get("step", ""))
     if step == CHECK:
-        return await _ask(request, desk, form)
+        return await (_edit if desk.found else _ask)(request, desk, form)
     found = await _read(request, desk, step, form)
     if form.faults:
         return _page(request, desk, step, form, status=422)
@@ -188,6 +246,33 @@ async def _ask(request: web.Request, desk: Interview, form: Form) -> web.Respons
     return see_other(f"/suivi/demandes/{reference}/{whole.token(str(reference))}?new=1")
 
 
+async def _edit(request: web.Request, desk: Interview, form: Form) -> web.Response:
+    """Edit the request, if something is asked that was not asked before."""
+    lang, reference = language_of(request), request.match_info["ref"]
+    if not _changed(desk):
+        form.faults["check"] = "change.edit.nothing"
+        return _page(request, desk, CHECK, form, status=422)
+    sent = body_of(desk.answers, {"item_id": desk.item or ""}, None, lang)
+    del sent["details"]["contact"]
+    try:
+        await request.app[DESK].edits.edit(reference, read_body(ChangeBody, sent), desk.asker)
+    except BadChange:
+        form.faults["check"] = "change.check.bad"
+        return _page(request, desk, CHECK, form, status=422)
+    except (NotPossible, TooLate) as error:
+        words: Any = error.extra.get("words") or {}
+        return _page(request, desk, CHECK, form, status=409, refused=words.get(lang, ""))
+    except RequestClosed:
+        return see_other(_own(request))
+    return see_other(f"{_own(request)}?edited=1")
+
+
+def _changed(desk: Interview) -> Answers:
+    """Return what was answered before to the questions whose answers are others now."""
+    was = answers_of(desk.found) if desk.found else {}
+    return {name: was.get(name, "") for name in ASKS[desk.answers["kind"]] if desk.answers.get(name) != was.get(name)}
+
+
 def _page(
     request: web.Request, desk: Interview, step: str, form: Form, *, status: int = 200, **more: Any
 ) -> web.Response:
@@ -204,10 +289,14 @@ def _page(
         "change": {each: _url(request, desk, each, desk.answers, back=True) for each in order},
         "answers": desk.answers,
         "order": order[:-1],
-        "days": {name: _day_words(desk.answers.get(name), lang) for name in ("day", "until", "from", "to")},
+        "days": {name: _day_words(desk.answers.get(name), lang) for name in _DAYS},
+        "edited": desk.found,
+        "was": {name: _day_words(text, lang) if name in _DAYS else text for name, text in _changed(desk).items()}
+        if desk.found
+        else {},
         "situation": desk.situation,
         "choices": [(each, _why(each, lang)) for each in desk.situation.choices] if desk.situation else [],
-        "item_number": desk.link.subject.partition("/")[2] if desk.link else None,
+        "item_number": desk.item,
         "today": _today(request),
         "refused": None,
         "customer": desk.asker.account is not None,
@@ -220,8 +309,7 @@ def _why(choice: Choice, lang: str) -> str | None:
 
 
 def _sealed(request: web.Request, desk: Interview, answers: Answers) -> str:
-    bound_to = desk.link.subject if desk.link else desk.asker.account or ""
-    return seal_draft(request.app[DRAFT_KEY], answers, bound_to=bound_to)
+    return seal_draft(request.app[DRAFT_KEY], answers, bound_to=desk.bound_to)
 
 
 def _url(request: web.Request, desk: Interview, step: str, answers: Answers, *, back: bool = False) -> str:
@@ -240,6 +328,8 @@ def _today(request: web.Request) -> date:
 routes: list[web.RouteDef] = [
     web.get("/suivi/{token}/modifier", show_item, name="page.change"),
     web.post("/suivi/{token}/modifier", answer_item, name="page.change"),
+    web.get("/suivi/demandes/{ref}/{token}/modifier", show_edit, name="page.request_edit"),
+    web.post("/suivi/demandes/{ref}/{token}/modifier", answer_edit, name="page.request_edit"),
     web.get("/suivi/reexpedition", show_door, name="page.redirect"),
     web.post("/suivi/reexpedition", answer_door, name="page.redirect"),
 ]

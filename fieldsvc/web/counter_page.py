@@ -54,7 +54,13 @@ async def show(request: web.Request) -> web.Response:
 
 async def act(request: web.Request) -> web.Response:
     """Hand an item over, put it on a shelf, or send it back."""
-    form, found, desk, clerk = await read_form(request), await _found(request), request.app[COUNTER], _clerk(request)
+    form, desk = await read_form(request), request.app[COUNTER]
+    async with desk.one_at_a_time(request.match_info["item_id"].upper()):
+        return await _act(request, form, desk)
+
+
+async def _act(request: web.Request, form: Form, desk: CounterDesk) -> web.Response:
+    found, clerk = await _found(request), _clerk(request)
     arrival = _arrival(request, form.get("arrived"))
     deed = form.choice("act", ACTS)
     if found.is_over:
@@ -111,6 +117,7 @@ async def here(request: web.Request) -> web.Response:
         ticket=ticket,
         qr=qr_svg(ticket.token) if ticket else None,
         since=_hour(request, ticket.at) if ticket else None,
+        code=_spaced(request.app[COUNTER].code_of(ticket)) if ticket and not found.is_registered else None,
         kept={"ticket": ticket.token} if ticket else None,
     )
 
@@ -128,6 +135,8 @@ async def arrive(request: web.Request) -> web.Response:
 async def _hand_over(request: web.Request, form: Form, found: Found, arrival: Arrival | None) -> None:
     """Hand an item over if the form says everything; count the wait of who had announced that they came."""
     handing = _handing(form)
+    if handing is not None and handing.signing == "code":
+        await _check_code(request, form, found, arrival)
     if found.goes_back or not found.waits:
         form.faults["act"] = "desk.counter.not_here"
     if handing is None or form.faults:
@@ -137,6 +146,14 @@ async def _hand_over(request: web.Request, form: Form, found: Found, arrival: Ar
     if arrival is not None and arrival.announced and arrival.item_id == found.item_id:
         waited = Wait(found.subject, clerk.site, arrival.at, int((at - arrival.at).total_seconds()), clerk.account)
         await request.app[WAITS].count(waited)
+
+
+async def _check_code(request: web.Request, form: Form, found: Found, arrival: Arrival | None) -> None:
+    code = form.text("code", most=20, missing="desk.counter.sign_code_missing", too_long="desk.counter.sign_code_wrong")
+    if found.is_registered:
+        form.faults["signing"] = "desk.counter.sign_code_registered"
+    elif code and not await request.app[COUNTER].agrees(found, code, arrival):
+        form.faults["code"] = "desk.counter.sign_code_wrong"
 
 
 def _handing(form: Form) -> Handing | None:
@@ -211,6 +228,10 @@ def _page(
         words_now=found.lines[-1].words[lang] if found.lines else None,
         **times,
     )
+
+
+def _spaced(code: str) -> str:
+    return f"{code[:3]} {code[3:]}"
 
 
 def _hour(request: web.Request, at: datetime) -> str:

@@ -114,6 +114,7 @@ async def try_endpoint(request: web.Request) -> web.Response:
     """Send a test event now and tell how it went."""
     account = caller(request, Account)
     attempt = await request.app[ENDPOINTS].test(account.account_id, request.match_info["id"])
+    await _note(request, account, "tested", request.match_info["id"])
     return json_response(tried_json(attempt))
 
 

@@ -183,7 +183,7 @@ class _Words:
             "to": step.data.get("to"),
             "next": step.data.get("next"),
             "reason": reason[self._lang] if reason else None,
-            "office": step.data.get("office"),
+            "office": _place(step.data.get("office")),
             "until": self._day(until) if until else None,
             "on": self._day(on) if on else None,
         }
@@ -191,6 +191,11 @@ class _Words:
     def _day(self, text: str) -> str:
         day = parse_time(text if "T" in text else f"{text}T12:00:00Z").astimezone(self._zone).date()
         return day_words(day, self._lang)
+
+
+def _place(office: str | None) -> str | None:
+    """Write an office's name as people do: one that is known by its short name alone is `Villeneuve-Centre`."""
+    return office.title() if office and office.islower() and " " not in office else office
 
 
 routes: list[web.RouteDef] = [

@@ -28,7 +28,7 @@ async def act(request: web.Request) -> web.Response:
     """Send a code, or check the one that was typed; either leads on to an address of its own."""
     link, form = _of_item(request), await read_form(request)
     try:
-        token = _checked(request, link, form) if link.may(CODE) else await _sent(request, link, form)
+        token = await _checked(request, link, form) if link.may(CODE) else await _sent(request, link, form)
     except TooMany as error:
         form.faults["code" if link.may(CODE) else "way"] = "follow.find.too_many"
         return await _page(request, link, form, status=error.status)
@@ -55,11 +55,11 @@ def _of_item(request: web.Request) -> Link:
     return link
 
 
-def _checked(request: web.Request, link: Link, form: Form) -> str | None:
+async def _checked(request: web.Request, link: Link, form: Form) -> str | None:
     code = form.text("code", most=20, missing="follow.proof.code_missing", too_long="follow.proof.code_wrong")
     if form.faults:
         return None
-    token = request.app[PROVING].check(link, code)
+    token = await request.app[PROVING].check(link, code)
     if token is None:
         form.faults["code"] = "follow.proof.code_wrong"
     return token

@@ -4,6 +4,7 @@ A view reads `form = await read_form(request)`, takes its fields, and where `for
 template again with `form`: `forms.html` keeps the values and says what to mend, first in a summary that has the focus.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,6 +16,7 @@ from fieldsvc.errors import BadRequest, Forbidden, UnsupportedMedia
 from fieldsvc.web.auth import CALLER, check_csrf
 
 MOST_FIELDS, LONGEST = 100, 2_000
+_BETWEEN_DIGITS = re.compile(r"[\s.()-]")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -66,10 +68,11 @@ class Form:
             return None
 
 
-async def read_form(request: web.Request) -> Form:
+async def read_form(request: web.Request, *, most: int = MOST_FIELDS) -> Form:
     """Read the form of a page of ours; a signed-in person's carries their session's token in the field `csrf`.
 
-    Forbidden for a form of another site, BadCsrf, UnsupportedMedia, BadRequest for what no browser sends.
+    `most` is how many fields it may have. Forbidden for a form of another site, BadCsrf, UnsupportedMedia, BadRequest for what no
+    browser sends.
     """
     if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
         raise Forbidden
@@ -79,7 +82,7 @@ async def read_form(request: web.Request) -> Form:
         sent = await request.post()
     except (ValueError, LookupError) as error:
         raise BadRequest("The form cannot be read.") from error
-    if len(sent) > MOST_FIELDS:
+    if len(sent) > most:
         raise BadRequest("The form has too many fields.")
     several: dict[str, list[str]] = {}
     for name, value in sent.items():
@@ -100,3 +103,11 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in value
+
+
+def phone_number(text: str) -> str:
+    """Write a telephone number as it is dialled from anywhere: `06 12 34 56 78` is French, `0044…` is `+44…`."""
+    number = _BETWEEN_DIGITS.sub("", text)
+    if number.startswith("00"):
+        return f"+{number[2:]}"
+    return f"+33{number[1:]}" if number.startswith("0") else number

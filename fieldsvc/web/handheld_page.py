@@ -20,7 +20,7 @@ from fieldsvc.web.pages.page import HEADERS, language_of
 from fieldsvc.web.pages.words import LANGUAGES, words_of
 
 PAGE, WORKER = "/handheld", "handheld/sw.js"
-_SHARED = ("base.js", "joining.js", "style.css", "dark.css", "sun.css", FAVICON)
+_SHARED = ("base.js", "dom.js", "joining.js", "style.css", "dark.css", "sun.css", FAVICON)
 _VENDOR = ("vendor/lean-qr.mjs",)
 _SCRIPTS = (".js", ".mjs")
 _WORDS = ("enrol.js.", "js.", "handheld.js.")

@@ -106,6 +106,7 @@ LOOKS: Mapping[str, Look] = {
     "/v1/tasks/{id}": Look("task.seen", "task/{id}", _PEOPLE),
     "/partner": Look("tasks.listed", "tasks"),
     "/partner/orders/{id}": Look("task.seen", "task/{id}"),
+    "/partner/orders/{id}/change": Look("task.seen", "task/{id}"),
     "/partner/orders/{id}/label": Look("task.seen", "task/{id}"),
     "/partner/orders/{id}/proof": Look("proof.seen", "task/{id}"),
     "/suivi/dossier/{ref}": Look("delivery_change.file_seen", "delivery_change/{ref}", _PEOPLE),

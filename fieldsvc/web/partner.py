@@ -72,13 +72,13 @@ async def find(request: web.Request) -> web.Response:
 
 async def show_order(request: web.Request) -> web.Response:
     """Show one order: how it stands, its chain of custody, and what can be done now."""
-    person, _, order = await _own(request)
-    return _order_page(request, person, order)
+    person, _, order = await own_order(request)
+    return order_page(request, person, order)
 
 
 async def print_label(request: web.Request) -> web.Response:
     """Give the label of a thing that is carried, A6, to print. NotFound where there is none, or it is over."""
-    _, _, order = await _own(request)
+    _, _, order = await own_order(request)
     if not has_label(order):
         raise NotFound
     lang, zone = language_of(request), request.app[ACCESS].settings.zone
@@ -99,7 +99,7 @@ async def print_label(request: web.Request) -> web.Response:
 
 async def print_proof(request: web.Request) -> web.Response:
     """Give the signed proof that an item was handed over, as PDF. NotFound where there is none."""
-    _, orderer, order = await _own(request)
+    _, orderer, order = await own_order(request)
     if not has_proof(order):
         raise NotFound
     reader = Reader(account=orderer.actor.account)
@@ -110,25 +110,25 @@ async def print_proof(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     """Take an order back before the carrier has it."""
-    person, orderer, order = await _own(request)
+    person, orderer, order = await own_order(request)
     await read_form(request)
     try:
         await request.app[ORDERS].cancel(order, orderer)
     except Conflict:
         fresh = await request.app[ORDERS].one(order.row.id, orderer)
-        return _order_page(request, person, fresh, fault="too_late", status=409)
+        return order_page(request, person, fresh, fault="too_late", status=409)
     return see(f"/partner/orders/{order.row.id}")
 
 
 async def say(request: web.Request) -> web.Response:
     """Say an event of the thing that its service offers now: handed to the carrier, taken back."""
-    person, orderer, order = await _own(request)
+    person, orderer, order = await own_order(request)
     form = await read_form(request)
     try:
         await request.app[ORDERS].say(order, form.get("event"), orderer)
     except Conflict:
         fresh = await request.app[ORDERS].one(order.row.id, orderer)
-        return _order_page(request, person, fresh, fault="not_now", status=409)
+        return order_page(request, person, fresh, fault="not_now", status=409)
     return see(f"/partner/orders/{order.row.id}")
 
 
@@ -204,9 +204,10 @@ def window_text(order: Order, lang: str, zone: tzinfo) -> str:
     return f"de {begins} à {ends}" if lang == "fr" else f"{begins} to {ends}"
 
 
-def _order_page(
+def order_page(
     request: web.Request, person: Person, order: Order, *, fault: str | None = None, status: int = 200
 ) -> web.Response:
+    """Show an order, with what could not be done to it."""
     lang, zone = language_of(request), request.app[ACCESS].settings.zone
     steps = [
         {
@@ -241,7 +242,8 @@ def _proof_text(said: Any, lang: str) -> str:
     return f"{said.get('score')} / 100. {proof.words(list(said.get('factors') or ()), lang)}"
 
 
-async def _own(request: web.Request) -> tuple[Person, Orderer, Order]:
+async def own_order(request: web.Request) -> tuple[Person, Orderer, Order]:
+    """Read the order that an address names, for who is signed in. NotFound for one that is not theirs."""
     person, orderer = await partner_of(request)
     task_id = request.match_info["id"]
     if not _ID.fullmatch(task_id):

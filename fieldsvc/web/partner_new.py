@@ -37,7 +37,7 @@ _COMMON = ("addressee", "address", "on", "from", "until", "contact_name", "conta
 _CLOCK = re.compile(r"([01]?\d|2[0-3])\s*[:hH.]\s*([0-5]\d)?")
 _PHONE = re.compile(r"\+?[0-9 .()-]{6,20}")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_REFUSED: Mapping[
+REFUSED: Mapping[
     str, tuple[str, str]
 ] = {  # what the service may answer: the field that it is about, and the words' key
     "no_desk_open": ("from", "partner.fault.no_desk_open"),
@@ -105,7 +105,7 @@ async def _sent(request: web.Request, body: Mapping[str, Any], orderer: Orderer,
     except Forbidden:
         raise NotFound from None
     except (Invalid, Conflict, KeyReused) as refusal:
-        field, words = _REFUSED.get(refusal.code, ("form", "partner.fault.refused"))
+        field, words = REFUSED.get(refusal.code, ("form", "partner.fault.refused"))
         about.form.faults[field] = words
         return _page(request, "form", about, status=422)
     return see(f"/partner/orders/{orjson.loads(answer)['task_id']}")
@@ -122,7 +122,7 @@ def _body(request: web.Request, handler: Handler, fields: Sequence[Drawn], form:
     order = taken(handler, fields, form)
     body: dict[str, Any] = {"service": handler.name, "addressee": addressee, "address": " ".join(address.split())}
     body |= {"on": on.isoformat()} if on else {}
-    body |= {"window": window} if (window := _window(request, form, on)) else {}
+    body |= {"window": window} if (window := window_of(request, form, on)) else {}
     phone = form.text("contact_phone", most=20)
     if phone and not _PHONE.fullmatch(phone):
         form.faults["contact_phone"] = "partner.fault.phone"
@@ -135,7 +135,7 @@ def _body(request: web.Request, handler: Handler, fields: Sequence[Drawn], form:
     return body | (order.members() if order else {})
 
 
-def _window(request: web.Request, form: Form, on: date | None) -> dict[str, str] | None:
+def window_of(request: web.Request, form: Form, on: date | None) -> dict[str, str] | None:
     """Read the two times; both or neither, in their order, and not over already."""
     clocks = {name: _clock(form, name) for name in ("from", "until") if form.text(name, most=10)}
     if not clocks or form.faults.keys() & {"from", "until"}:

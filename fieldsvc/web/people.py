@@ -3,24 +3,24 @@
 from aiohttp import web
 
 from fieldsvc.access import accounts
-from fieldsvc.access.accounts import SESSION_LIVES
 from fieldsvc.access.callers import Person
 from fieldsvc.access.customers import ROLE, hint_of
-from fieldsvc.errors import Forbidden, Unauthorized
+from fieldsvc.access.errors import BadCsrf
+from fieldsvc.errors import Forbidden, Unauthorized, UnsupportedMedia
 from fieldsvc.web.auth import (
     ACCESS,
     CSRF_COOKIE,
     SESSION_COOKIE,
     base_url,
     caller,
-    check_csrf,
     is_loopback,
     signed_in,
 )
 from fieldsvc.web.customers import SIGN_IN_PATH
+from fieldsvc.web.forms import read_form
 from fieldsvc.web.pages import render
 from fieldsvc.web.pages.page import HEADERS
-from fieldsvc.web.sign_in import SIGN_IN
+from fieldsvc.web.sign_in import SIGN_IN, signed_in_now
 
 
 async def show_link(request: web.Request) -> web.Response:
@@ -41,12 +41,7 @@ async def use_link(request: web.Request) -> web.Response:
     session = await accounts.sign_in(access.database, request.match_info["token"], loopback=is_loopback(request))
     if session is None:
         return _gone(request)
-    person = await access.person(session)
-    answer = web.Response(status=303, headers={**HEADERS, "Location": "/signed-in"})
-    secure, lives_s = base_url(request).startswith("https:"), int(SESSION_LIVES.total_seconds())
-    answer.set_cookie(SESSION_COOKIE, session, max_age=lives_s, path="/", httponly=True, secure=secure, samesite="Lax")
-    answer.set_cookie(CSRF_COOKIE, person.csrf, max_age=lives_s, path="/", secure=secure, samesite="Strict")
-    return answer
+    return await signed_in_now(request, session, then="/signed-in")
 
 
 async def show_person(request: web.Request) -> web.Response:
@@ -63,13 +58,16 @@ async def show_person(request: web.Request) -> web.Response:
 async def sign_out(request: web.Request) -> web.Response:
     """End the session; the form carries its CSRF token. The provider's own session is another: a link of the page ends that."""
     person = caller(request, Person)
-    check_csrf(person, (await request.post()).get("csrf"))
+    try:
+        await read_form(request)
+    except UnsupportedMedia:
+        raise BadCsrf from None  # what is no form has no token
     access, session = request.app[ACCESS], request.cookies[SESSION_COOKIE]
     end_url = await _end_url(request, person, session)
     await accounts.sign_out(access.database, session)
     access.forget()
     if person.role == ROLE or end_url:
-        answer = render(request, "signed_out.html", end_url=end_url, closed=False)
+        answer = render(request, "signed_out.html", end_url=end_url, closed=False, for_customers=person.role == ROLE)
     else:
         answer = web.Response(status=303, headers={**HEADERS, "Location": "/signed-in"})
     answer.del_cookie(SESSION_COOKIE, path="/")

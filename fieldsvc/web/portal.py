@@ -1,6 +1,6 @@
 """The pages of subscribers, `/integrations`: what they all need, and the list of endpoints with how each is doing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,15 +17,18 @@ from fieldsvc.publishing.endpoints import Endpoints, Status
 from fieldsvc.publishing.rendering import Renderer
 from fieldsvc.publishing.replaying import Replaying
 from fieldsvc.settings import Settings
-from fieldsvc.store.attempts import Share
+from fieldsvc.store.attempts import DAYS_KEPT, Logged, Search, Share
 from fieldsvc.store.endpoints import Endpoint
-from fieldsvc.web.asking import opened, sealed
+from fieldsvc.web.asking import NEWEST, opened, sealed
 from fieldsvc.web.auth import ACCESS, caller
+from fieldsvc.web.catalogue import CATALOGUE
 from fieldsvc.web.pages import render
+from fieldsvc.web.pages.page import language_of
 from handlers.registry import Registry
 
 A_PAGE, A_DAY = 25, timedelta(hours=24)
 OPEN, FAILING = "open", "failing"
+REMEDIES = frozenset("dns connect tls timeout reset protocol address 401 403 404 410 413 429 3xx 4xx 5xx".split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Doing:
     share: Share
     oldest: datetime | None  # since when the oldest waiting event is known
     now: datetime
+    failed: Logged | None = None  # the newest failure, of one that suffers
 
     @property
     def state(self) -> str:
@@ -70,6 +74,21 @@ class Doing:
     def suffers(self) -> bool:
         """Whether somebody should look at it; a pause was somebody's will."""
         return self.state not in ("active", "paused")
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait: behind the cursor, and apart with their subjects."""
+        return self.status.standing.backlog + self.status.health.parked + self.status.behind
+
+    @property
+    def remedy(self) -> str:
+        """Name what the newest failure asks of who runs the receiver."""
+        if self.failed is None:
+            return ""
+        if self.failed.status is None:
+            return self.failed.error if self.failed.error in REMEDIES else ""
+        status = str(self.failed.status)
+        return next(each for each in (status, f"{status[0]}xx", "") if each in REMEDIES or not each)
 
     @property
     def percent(self) -> int | None:
@@ -112,13 +131,18 @@ async def doing_of(request: web.Request, endpoint: Endpoint) -> Doing:
     now, endpoints = datetime.now(UTC), request.app[PORTAL].endpoints
     status = await endpoints.status(endpoint)
     lag_s = status.standing.lag_s
-    return Doing(
+    doing = Doing(
         endpoint,
         status,
         await endpoints.share(endpoint, now - A_DAY),
         now - timedelta(seconds=lag_s) if lag_s else None,
         now,
     )
+    if not doing.suffers:
+        return doing
+    search = Search(since=now - timedelta(days=DAYS_KEPT), before=(NEWEST, "", 0), failed=True)
+    newest = await endpoints.attempts(endpoint.account, endpoint.id, search, limit=1)
+    return replace(doing, failed=newest[0] if newest else None)
 
 
 async def note(request: web.Request, person: Person, action: str, endpoint_id: str) -> None:
@@ -127,6 +151,12 @@ async def note(request: web.Request, person: Person, action: str, endpoint_id: s
         person.account_id, person.role, f"endpoint.{action}", f"endpoint/{endpoint_id}", reason=person.account
     )
     await audit.note(request.app[ACCESS].database, entry)
+
+
+def known_types(request: web.Request) -> dict[str, str]:
+    """Name the types that a subscriber can receive, in the reader's language, without the prefix and version."""
+    received = request.app[CATALOGUE].listing(language_of(request))["received"]
+    return {name.removeprefix("fieldsvc.").rpartition(".v")[0]: title for name, title in received}
 
 
 def done_of(request: web.Request) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -9,15 +10,15 @@ from aiohttp import web
 from fieldsvc.access.callers import Person
 from fieldsvc.errors import BadRequest, Conflict, FieldsvcError
 from fieldsvc.publishing.endpoints import OVERLAP_S
-from fieldsvc.publishing.replaying import Wanted
+from fieldsvc.publishing.keys import open_keys
+from fieldsvc.publishing.replaying import Replaying, Wanted
 from fieldsvc.store.endpoints import Endpoint
 from fieldsvc.web.auth import ACCESS
-from fieldsvc.web.catalogue import CATALOGUE
 from fieldsvc.web.endpoint_bodies import WEEK_S
 from fieldsvc.web.forms import Form, read_form
 from fieldsvc.web.pages.page import language_of
-from fieldsvc.web.portal import PORTAL, led_to, member, note, own_endpoint, show
-from fieldsvc.web.portal_endpoint import ENDPOINT, endpoint_page
+from fieldsvc.web.portal import PORTAL, known_types, led_to, member, note, own_endpoint, show
+from fieldsvc.web.portal_endpoint import ENDPOINT, FILTERS, endpoint_page
 from fieldsvc.web.portal_form import (
     CONDITIONS,
     OPERATORS,
@@ -28,9 +29,12 @@ from fieldsvc.web.portal_form import (
     titles_of,
     values_of,
 )
+from fieldsvc.web.portal_once import SHOWN_FOR, acted_once, token_of
 from fieldsvc.web.portal_snippets import SNIPPETS
+from fieldsvc.work.errors import KeyInUse
 
 NEW = "/integrations/endpoints/new"
+MOST_TICKED = 500  # of a form that has a box for each type
 OVERLAPS: Mapping[str, float] = {"hour": 3600.0, "day": OVERLAP_S, "week": WEEK_S, "none": 0.0}
 routes = web.RouteTableDef()
 
@@ -46,20 +50,20 @@ async def show_new(request: web.Request) -> web.Response:
 async def make_endpoint(request: web.Request) -> web.Response:
     """Make an endpoint, and show its signing key, here only."""
     person, account = member(request)
-    form = await read_form(request)
-    asked = asked_of(form, _known(request))
+    form = await read_form(request, most=MOST_TICKED)
+    asked = asked_of(form, known_types(request))
     if not form.faults:
-        url, start = asked.pop("url"), asked.pop("start", None)
-        options = {name: value for name, value in asked.items() if value is not None}
         try:
-            endpoint, secret = await request.app[PORTAL].endpoints.create(account, url, start=start, options=options)
+            made = await acted_once(request, account, form, lambda: _make(request, person, account, asked))
+        except KeyInUse:
+            raise
         except Conflict:
             form.faults["url"] = "portal_fault.too_many"
         except BadRequest as error:
             blame(form, error)
         else:
-            await note(request, person, "created", endpoint.id)
-            return _secret_page(request, person, endpoint, secret, is_new=True, status=201)
+            endpoint = await request.app[PORTAL].endpoints.read(account, made["id"])
+            return await _key_page(request, person, endpoint, is_new=True)
     return _form_page(request, person, form, status=422)
 
 
@@ -67,7 +71,7 @@ async def make_endpoint(request: web.Request) -> web.Response:
 async def show_edit(request: web.Request) -> web.Response:
     """Show the form of an endpoint with what it has."""
     person, endpoint = await own_endpoint(request)
-    form, fixed = values_of(endpoint, _known(request))
+    form, fixed = values_of(endpoint, known_types(request))
     return _form_page(request, person, form, endpoint=endpoint, fixed=fixed)
 
 
@@ -75,9 +79,9 @@ async def show_edit(request: web.Request) -> web.Response:
 async def change_endpoint(request: web.Request) -> web.Response:
     """Change an endpoint; it goes on where it stands."""
     person, endpoint = await own_endpoint(request)
-    form = await read_form(request)
-    _, fixed = values_of(endpoint, _known(request))
-    asked = asked_of(form, _known(request), fixed=fixed, change=True)
+    form = await read_form(request, most=MOST_TICKED)
+    _, fixed = values_of(endpoint, known_types(request))
+    asked = asked_of(form, known_types(request), fixed=fixed, change=True)
     if not form.faults:
         try:
             await request.app[PORTAL].endpoints.change(endpoint.account, endpoint.id, asked)
@@ -104,7 +108,7 @@ async def act(request: web.Request) -> web.Response:
         done = ""
     if not done or form.faults:
         return await endpoint_page(request, form, status=422)
-    if (deed_name := done.removesuffix("_gap")) in ("paused", "resumed", "skipped", "removed"):
+    if (deed_name := done.removesuffix("_gap")) in ("paused", "resumed", "removed"):
         await note(request, person, deed_name, endpoint.id)
     return led_to("/integrations?done=removed") if done == "removed" else _back(endpoint, done)
 
@@ -121,11 +125,13 @@ async def send_test(request: web.Request) -> web.Response:
 
 @routes.post(ENDPOINT + "/resend", name="page.endpoint_resend")
 async def resend_event(request: web.Request) -> web.Response:
-    """Send one event once now, and lead to its page."""
+    """Send one event once now, and lead to its page, or back to the list that it was chosen from."""
     _person, endpoint = await own_endpoint(request)
-    event_id = (await read_form(request)).text("event_id", most=60)
-    attempt = await request.app[PORTAL].replaying.resend(endpoint.account, endpoint.id, event_id)
+    form = await read_form(request)
+    attempt = await _replaying(request).resend(endpoint.account, endpoint.id, form.text("event_id", most=60))
     done = "resent" if _took(attempt.status) else "resend_failed"
+    if form.get("to") == "list":
+        return _back(endpoint, done, **{name: form.get(name) for name in FILTERS if form.get(name)})
     return led_to(f"/integrations/endpoints/{endpoint.id}/events/{attempt.event_id}?{urlencode({'done': done})}")
 
 
@@ -144,16 +150,37 @@ async def rotate_key(request: web.Request) -> web.Response:
     overlap = form.choice("overlap", OVERLAPS)
     if form.faults:
         return await _keys_page(request, person, endpoint, form, status=422)
-    endpoints = request.app[PORTAL].endpoints
-    secret = await endpoints.rotate(endpoint.account, endpoint.id, overlap_s=OVERLAPS[overlap])
-    await note(request, person, "key_rotated", endpoint.id)
-    return _secret_page(request, person, endpoint, secret, is_new=False)
+
+    async def rotate() -> dict[str, Any]:
+        await request.app[PORTAL].endpoints.rotate(endpoint.account, endpoint.id, overlap_s=OVERLAPS[overlap])
+        await note(request, person, "rotated", endpoint.id)
+        return {}
+
+    await acted_once(request, endpoint.account, form, rotate)
+    return await _key_page(request, person, endpoint, is_new=False)
 
 
-def _known(request: web.Request) -> dict[str, str]:
-    """Name the types that a subscriber can receive, in the reader's language, without the prefix and version."""
-    received = request.app[CATALOGUE].listing(language_of(request))["received"]
-    return {name.removeprefix("fieldsvc.").rpartition(".v")[0]: title for name, title in received}
+async def _make(request: web.Request, person: Person, account: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Make an endpoint as the form asks, and return its id."""
+    options = {name: value for name, value in asked.items() if value is not None and name not in ("url", "start")}
+    made, _secret = await request.app[PORTAL].endpoints.create(
+        account, asked["url"], start=asked.get("start"), options=options
+    )
+    await note(request, person, "created", made.id)
+    return {"id": made.id}
+
+
+async def _key_page(request: web.Request, person: Person, endpoint: Endpoint, *, is_new: bool) -> web.Response:
+    """Show the newest key of an endpoint, if it was just made; else lead to the endpoint."""
+    portal, fresh = request.app[PORTAL], datetime.now(UTC) - SHOWN_FOR
+    (made, _until), *_ = (await portal.endpoints.status(endpoint)).keys
+    keys = await open_keys(request.app[ACCESS].database, portal.vault, endpoint.id)
+    if made < fresh:
+        return led_to(f"/integrations/endpoints/{endpoint.id}")
+    return show(
+        request, "secret", person, endpoint=endpoint, secret=keys[0][0], is_new=is_new, snippets=SNIPPETS,
+        status=201 if is_new else 200,
+    )  # fmt: skip
 
 
 def _form_page(
@@ -165,22 +192,14 @@ def _form_page(
     fixed: frozenset[str] = frozenset(),
     status: int = 200,
 ) -> web.Response:
-    known, portal = _known(request), request.app[PORTAL]
+    known, portal = known_types(request), request.app[PORTAL]
     groups = groups_of(sorted(known.items()), titles_of(portal.registry, language_of(request)))
     shown = portal.endpoints.shown(endpoint) if endpoint is not None else None
     return show(
         request, "form", person, form=form, endpoint=endpoint, fixed=fixed, status=status, groups=groups, shown=shown,
         ticked=form.several.get("types", ()), rows=range(CONDITIONS), operators=OPERATORS,
-        schedule=portal.settings.retry_schedule,
+        schedule=portal.settings.retry_schedule, once=token_of(form),
     )  # fmt: skip
-
-
-def _secret_page(
-    request: web.Request, person: Person, endpoint: Endpoint, secret: str, *, is_new: bool, status: int = 200
-) -> web.Response:
-    return show(
-        request, "secret", person, endpoint=endpoint, secret=secret, is_new=is_new, snippets=SNIPPETS, status=status
-    )
 
 
 async def _keys_page(
@@ -189,7 +208,7 @@ async def _keys_page(
     keys = (await request.app[PORTAL].endpoints.status(endpoint)).keys
     return show(
         request, "keys", person, endpoint=endpoint, keys=keys, form=form, overlaps=tuple(OVERLAPS), snippets=SNIPPETS,
-        status=status,
+        once=token_of(form), status=status,
     )  # fmt: skip
 
 
@@ -199,8 +218,9 @@ async def _pause(request: web.Request, endpoint: Endpoint, _form: Form) -> str:
 
 
 async def _resume(request: web.Request, endpoint: Endpoint, form: Form) -> str:
-    skip = form.get("from") == "now"
-    _endpoint, resumed = await request.app[PORTAL].endpoints.resume(endpoint.account, endpoint.id, skip=skip)
+    skip, (person, _account) = form.get("from") == "now", member(request)
+    by = (person.account_id, person.role)
+    _endpoint, resumed = await request.app[PORTAL].endpoints.resume(endpoint.account, endpoint.id, skip=skip, by=by)
     if skip:
         return "skipped"
     return "resumed_gap" if resumed.oldest else "resumed"
@@ -208,23 +228,35 @@ async def _resume(request: web.Request, endpoint: Endpoint, form: Form) -> str:
 
 async def _again(request: web.Request, endpoint: Endpoint, form: Form) -> str:
     """Send again since a moment: what failed, everything beside the live events, or everything in order instead of them."""
-    zone, replaying = request.app[ACCESS].settings.zone, request.app[PORTAL].replaying
-    what, since = form.choice("what", ("failed", "side", "rewind")), _since(form, zone)
+    what = form.choice("what", ("failed", "side", "rewind"))
+    since = _since(form, request.app[ACCESS].settings.zone)
     if since is None or form.faults:
         return ""
-    if what == "failed":
-        await replaying.recover(endpoint.account, endpoint.id, since)
-        return "recovered"
-    start = since.isoformat().replace("+00:00", "Z")
-    if what == "side":
-        await replaying.side(endpoint.account, endpoint.id, Wanted(start))
-        return "side"
-    await replaying.rewind(endpoint.account, endpoint.id, start)
-    return "rewound"
+    replaying = _replaying(request)
+
+    async def begin() -> dict[str, Any]:
+        start = since.isoformat().replace("+00:00", "Z")
+        match what:
+            case "failed":
+                await replaying.recover(endpoint.account, endpoint.id, since)
+            case "side":
+                await replaying.side(endpoint.account, endpoint.id, Wanted(start))
+            case _:
+                await replaying.rewind(endpoint.account, endpoint.id, start)
+        return {}
+
+    await acted_once(request, endpoint.account, form, begin)
+    return _BEGUN[what]
+
+
+def _replaying(request: web.Request) -> Replaying:
+    """Return what sends again, as this person."""
+    person, _account = member(request)
+    return request.app[PORTAL].replaying.noted_as(person.account_id, person.role)
 
 
 async def _cancel(request: web.Request, endpoint: Endpoint, form: Form) -> str:
-    await request.app[PORTAL].replaying.cancel(endpoint.account, endpoint.id, form.get("replay"))
+    await _replaying(request).cancel(endpoint.account, endpoint.id, form.get("replay"))
     return "cancelled"
 
 
@@ -253,10 +285,11 @@ def _took(status: int | None) -> bool:
     return status is not None and 200 <= status < 300
 
 
-def _back(endpoint: Endpoint, done: str) -> web.Response:
-    return led_to(f"/integrations/endpoints/{endpoint.id}?{urlencode({'done': done})}")
+def _back(endpoint: Endpoint, done: str, **kept: str) -> web.Response:
+    return led_to(f"/integrations/endpoints/{endpoint.id}?{urlencode({**kept, 'done': done})}")
 
 
+_BEGUN: Mapping[str, str] = {"failed": "recovered", "side": "side", "rewind": "rewound"}
 _DEEDS: Mapping[str, Callable[[web.Request, Endpoint, Form], Awaitable[str]]] = {
     "pause": _pause,
     "resume": _resume,

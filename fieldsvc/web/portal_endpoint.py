@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -13,7 +14,7 @@ from aiohttp import web
 from fieldsvc.errors import NotFound
 from fieldsvc.journal.reader import parse_evt_id
 from fieldsvc.publishing.feed import viewer_of_view
-from fieldsvc.publishing.filters import view_of
+from fieldsvc.publishing.filters import TypeFilter, view_of
 from fieldsvc.publishing.formats.catalogue import FORMATS
 from fieldsvc.publishing.formats.cloudevents import sealed_classes
 from fieldsvc.publishing.keys import open_keys
@@ -24,29 +25,38 @@ from fieldsvc.store.endpoints import Config, Endpoint
 from fieldsvc.web.asking import NEWEST, place_of, sealed
 from fieldsvc.web.auth import ACCESS
 from fieldsvc.web.forms import Form
-from fieldsvc.web.portal import PORTAL, doing_of, done_of, own_endpoint, show
-from handlers.base import wire_type
+from fieldsvc.web.portal import PORTAL, doing_of, done_of, known_types, own_endpoint, show
+from fieldsvc.web.portal_once import token_of
 from handlers.fields import FieldClass
 
 ENDPOINT = "/integrations/endpoints/{id:ep_[0-9a-f]{32}}"
-SHOWN, LOOKED_THROUGH, WAITING = 50, 500, 20
+SHOWN, CHUNK, WAITING, LOOKED_FOR_S = 25, 200, 20, 2.0
 STATUSES: Mapping[str, tuple[int, int]] = {"ok": (200, 299), "3xx": (300, 399), "4xx": (400, 499), "5xx": (500, 599)}
 FAILED, FILTERS = "failed", ("status", "type", "about", "since", "until")
-_CODE, _BATCH = re.compile(r"[1-5][0-9]{2}"), re.compile(r"_b[0-9]+\Z")
+_CODE = re.compile(r"[1-5][0-9]{2}")
 _NAME = re.compile(r"(evt_|rpl_)[0-9a-z_-]{1,80}")
 routes = web.RouteTableDef()
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An attempt as it is listed: `type` is that of its event, None for one that is not in the journal (a test)."""
+    """An attempt as it is listed: `types` are those of its events, none for one that is not in the journal (a test)."""
 
     attempt: Logged
-    type: str | None
+    types: Sequence[str]
 
     @property
     def ok(self) -> bool:
         return self.attempt.status is not None and 200 <= self.attempt.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A page of attempts, the place of the next page, and how far was looked where the time was over before the page was full."""
+
+    shown: Sequence[Line]
+    following: str | None = None
+    looked_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +81,15 @@ async def endpoint_page(request: web.Request, form: Form, *, status: int = 200) 
     person, endpoint = await own_endpoint(request)
     portal = request.app[PORTAL]
     sought = filters_of(request)
-    lines, following = await _lines(request, endpoint, sought)
     return show(
-        request, "endpoint", person, status=status, form=form, sought=sought, lines=lines, following=following,
+        request, "endpoint", person, status=status, form=form, sought=sought, lines=await _lines(request, endpoint, sought),
         doing=await doing_of(request, endpoint), shown=portal.endpoints.shown(endpoint), done=done_of(request),
         parked=await portal.endpoints.parked(endpoint.account, endpoint.id, after="", limit=WAITING),
         letters=await portal.endpoints.given_up(endpoint.account, endpoint.id, before=(NEWEST, ""), limit=WAITING),
         replays=await portal.replaying.page(endpoint.account, endpoint.id, before="", limit=5),
         schedule=endpoint.schedule or portal.settings.retry_schedule, is_filtered=any(sought.values.values()),
         kept={name: value for name, value in sought.values.items() if value},
+        once=token_of(form), known=known_types(request),
     )  # fmt: skip
 
 
@@ -95,8 +105,10 @@ async def show_event(request: web.Request) -> web.Response:
     sent = await _sent(request, endpoint, event_id)
     if not found and sent is None:
         raise NotFound
+    inside = next((each.event_ids for each in found if each.event_id == event_id), ())
     return show(
-        request, "event", person, endpoint=endpoint, event_id=event_id, attempts=found, sent=sent,
+        request, "event", person, endpoint=endpoint, event_id=event_id, attempts=found, sent=sent, inside=inside,
+        types=await types_of(request, inside),
         curl=_curl(endpoint.url, sent) if sent is not None and not sent.is_cut else None, done=done_of(request),
     )  # fmt: skip
 
@@ -113,29 +125,51 @@ def filters_of(request: web.Request) -> Form:
     return form
 
 
-async def types_of(request: web.Request, attempts: Sequence[Logged]) -> dict[str, str]:
-    """Find the types of the events of attempts, by the ids of the attempts."""
-    parsed = {each.event_id: parse_evt_id(_BATCH.sub("", each.event_id)) for each in attempts}
-    ids = {found[0] for found in parsed.values() if found is not None}
+async def types_of(request: web.Request, names: Collection[str]) -> dict[str, str]:
+    """Find the types of events, by the ids with which they are sent."""
+    parsed = {name: found for name in names if (found := parse_evt_id(name)) is not None}
+    ids = {event_id for event_id, _part in parsed.values()}
     rows = await request.app[PORTAL].histories.of_events(ids) if ids else []
     known = {(row.event_id, row.part): row.type for row in rows}
-    return {name: known[found] for name, found in parsed.items() if found is not None and found in known}
+    return {name: known[found] for name, found in parsed.items() if found in known}
 
 
-async def _lines(request: web.Request, endpoint: Endpoint, form: Form) -> tuple[list[Line], str | None]:
-    """List attempts, newest first, and the place of the next page. Of a type, the newest five hundred are looked through."""
-    wanted, limit = form.get("type"), LOOKED_THROUGH if form.get("type") else SHOWN
-    search = _search(request, form)
-    found = await request.app[PORTAL].endpoints.attempts(endpoint.account, endpoint.id, search, limit=limit)
-    types = await types_of(request, found)
-    lines = [Line(each, types.get(each.event_id)) for each in found]
-    if wanted:
-        lines = [line for line in lines if line.type and (line.type == wanted or wire_type(line.type) == wanted)]
-    last = found[-1] if len(found) == limit else None
-    if len(lines) > SHOWN:
-        lines = lines[:SHOWN]
-        last = lines[-1].attempt
-    return lines, sealed([last.at.isoformat(), last.event_id, last.n]) if last else None
+async def lines_of(request: web.Request, attempts: Sequence[Logged], *, of_each: bool) -> list[Line]:
+    """Name the types of attempts: of a batch that of its first event, or with `of_each` those of all of them."""
+    inside = [(each.event_ids or (each.event_id,))[: None if of_each else 1] for each in attempts]
+    types = await types_of(request, {name for names in inside for name in names})
+    return [
+        Line(each, tuple(dict.fromkeys(types[name] for name in names if name in types)))
+        for each, names in zip(attempts, inside, strict=True)
+    ]
+
+
+async def _lines(request: web.Request, endpoint: Endpoint, form: Form) -> Lines:
+    """List a page of attempts, newest first. Those of a type are looked for until the page is full, or the time is over."""
+    search, wanted = _search(request, form), _wanted(form)
+    lines, deadline = list[Line](), time.monotonic() + LOOKED_FOR_S
+    while True:
+        limit = CHUNK if wanted else SHOWN + 1
+        found = await request.app[PORTAL].endpoints.attempts(endpoint.account, endpoint.id, search, limit=limit)
+        named = await lines_of(request, found, of_each=wanted is not None)
+        lines += [line for line in named if wanted is None or any(map(wanted.matches, line.types))]
+        if len(lines) > SHOWN:
+            return Lines(lines[:SHOWN], _place(lines[SHOWN - 1].attempt))
+        if len(found) < limit:
+            return Lines(lines)
+        if time.monotonic() > deadline:
+            return Lines(lines, _place(found[-1]), looked_until=found[-1].at)
+        search = replace(search, before=(found[-1].at, found[-1].event_id, found[-1].n))
+
+
+def _wanted(form: Form) -> TypeFilter | None:
+    """Read which types are asked for: names or patterns, short or whole."""
+    asked = form.get("type").replace(",", " ").split()
+    return TypeFilter(each.removeprefix("fieldsvc.").removesuffix(".v1") for each in asked) if asked else None
+
+
+def _place(attempt: Logged) -> str:
+    return sealed([attempt.at.isoformat(), attempt.event_id, attempt.n])
 
 
 def _search(request: web.Request, form: Form) -> Search:

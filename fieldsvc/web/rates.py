@@ -19,7 +19,8 @@ from fieldsvc.access.tokens import API_KEY_PREFIX, digest
 from fieldsvc.errors import TooMany, Unauthorized
 from fieldsvc.web.auth import CALLER, SESSION_COOKIE, client_source
 from fieldsvc.web.middlewares import LIMITED, METRICS, View, route_of
-from fieldsvc.web.rights import ANYONE, CUSTOMER, RIGHTS
+from fieldsvc.web.rights import RIGHTS
+from fieldsvc.web.rights_row import ANYONE, CUSTOMER
 
 DEVICE, ACCOUNT, PERSON = Rate("device", 3_000, 60.0), Rate("account", 6_000, 60.0), Rate("person", 1_200, 60.0)
 OPEN, REFUSED = Rate("open", 1_200, 60.0), Rate("refused", 120, 60.0)

@@ -13,6 +13,7 @@ from fieldsvc.requests.body import ConfirmBody, EndBody, read_body
 from fieldsvc.requests.desk import Desk
 from fieldsvc.requests.errors import MessagesWait, NotWaiting, RequestClosed, RequestSeen, WrongCode
 from fieldsvc.web.auth import ACCESS, caller, client_source
+from fieldsvc.web.change_flow import can_be_edited
 from fieldsvc.web.customers import customer_of
 from fieldsvc.web.delivery_changes import DESK, asker_of
 from fieldsvc.web.following import see_other
@@ -24,7 +25,7 @@ from fieldsvc.web.pages.moments import day_words, hour_words, moment_words
 from fieldsvc.web.pages.page import language_of
 from handlers import products
 from handlers.change_notices import REASONS
-from handlers.changes import OPEN
+from handlers.change_states import OPEN
 from handlers.delivery_change import STATE_WORDS
 from handlers.fields import parse_time
 
@@ -133,6 +134,10 @@ async def _own_page(request: web.Request, form: Form, *, status: int = 200) -> w
         near=await _near(desk, found),
         stops=found["cutoff"].get("stops"),
         is_new="new" in request.query and not form.faults,
+        is_edited="edited" in request.query and not form.faults,
+        edit_url=f"{request.path}/modifier"
+        if can_be_edited(found) and await desk.edits.situation(found) is not None
+        else None,
         lasts=_lasts(found),
         thread=thread,
         messages=told(request, thread),
@@ -176,7 +181,7 @@ class _Words:
 
     def brief(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """Say what it is, how it stands, and when the carrier saw it."""
-        seen = next((each["at"] for each in found["history"] if each["state"] == "seen_by_carrier"), None)
+        seen = next((each["at"] for each in reversed(found["history"]) if each["state"] == "seen_by_carrier"), None)
         earliest = found.get("earliest_at")
         return {
             "reference": found["request_id"],
@@ -206,7 +211,7 @@ class _Words:
         """List what was asked, by the names of its words."""
         contact = details.get("contact") or {}
         shown = {**details, "names": ", ".join(details.get("names") or ()), **contact}
-        names = ("neighbour", "place", "proxy", "names", "new_address", "email", "mobile")
+        names = ("neighbour", "place", "proxy", "names", "new_address", "email", "mobile", "voice")
         return [(name, str(shown[name])) for name in names if shown.get(name)]
 
     def _day(self, text: str | None) -> str | None:

@@ -4,106 +4,28 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
 from aiohttp import web
 
 from fieldsvc.access.accounts import ROLES, STAFF
-from fieldsvc.errors import FieldsvcError
+from fieldsvc.web.rights_row import CUSTOMER, DEVICE, Credential, NoSuchRow, Own, Row, row
 
-ANYONE, CUSTOMER, MACHINE, DEVICE, ACCOUNT = "anyone", "visitor", "machine", "device", "account"
-KINDS = (ANYONE, CUSTOMER, MACHINE, DEVICE, ACCOUNT, *ROLES)
-
-
-class Own(StrEnum):
-    """What of a route's things is a caller's: everything else answers 404."""
-
-    NOTHING = "nothing of anybody's"
-    PROMISE = "what the code or link that they hold is for"
-    SELF = "themselves"
-    SENT = "what they send, of the types that their kind may send"
-    BROUGHT = "sealed queues of phones of its site, unread"
-    PICTURES = "the pictures that this phone sent"
-    KNOWN = "a picture whose SHA-256 it knows"
-    CARRIER = "the carrier of this phone"
-    DAY = "the runs that its carrier walks yesterday, today or tomorrow"
-    SITE = "their own site"
-    SITES = "their own site, or every site if they were given none"
-    EVERYWHERE = "every site"
-    ORDERS = "the orders of their account"
-    OFFICE = "the orders of the operator, on their own site if they were given one"
-    ENDPOINTS = "the endpoints of their account"
-    EVENTS = "the events of their account, with the scope operator of every account"
-    KEYS = "the keys, sandbox, certificates and history of their account"
-    FIGURES = "the figures of their account's orders"
-    REQUEST = "the request whose token they hold, and the item whose postcode they know"
-    HOUSEHOLD = "the households that they declared, once signed in"
-    VISITS = "the visits of whoever named them, once signed in"
-    DOORS = "the requests about doors of its site"
-
-
-class Credential(StrEnum):
-    """Where a caller shows who they are."""
-
-    HEADER = "the header Authorization, or a session"
-    PATH = "the token in the path"
-    OKAPI = "the header X-Okapi-Key"
-
-
-class NoSuchRow(FieldsvcError):
-    """The table of rights and the routes are not the same."""
-
-    code = "rights"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Who may call a route: for each kind of caller what is theirs; a kind that is not named is nobody here."""
-
-    own: Mapping[str, Own]
-    credential: Credential = Credential.HEADER
-    scope: str | None = None  # that an account needs
-    lost_too: bool = False  # a lost phone may send what it took in before
-    csrf_in_form: bool = False  # a page's form carries the token of the session; the view reads it
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """The roles of people among the callers."""
-        return frozenset(self.own) & frozenset(ROLES)
-
-
-def _row(
-    named: Mapping[str, Own] | None = None,
-    *,
-    credential: Credential = Credential.HEADER,
-    scope: str | None = None,
-    lost_too: bool = False,
-    csrf_in_form: bool = False,
-    **own: Own,
-) -> Row:
-    own |= named or {}
-    if unknown := own.keys() - set(KINDS):
-        raise NoSuchRow(f"There is no kind of caller {', '.join(sorted(unknown))}.")
-    return Row(own, credential, scope, lost_too, csrf_in_form)
-
-
-_OPEN = _row(anyone=Own.NOTHING)
-_BY_LINK = _row(anyone=Own.PROMISE)
-_SENDER = _row(dict.fromkeys(STAFF, Own.SENT), device=Own.SENT, lost_too=True, account=Own.SENT)
-_WALKER = _row(device=Own.DAY)
-_PHONE_APP = _row(device=Own.DAY, lost_too=True)
-_TRACKER = _row(device=Own.DAY, lost_too=True, credential=Credential.PATH)
-_WATCHER = _row(supervisor=Own.SITE, operator=Own.SITES)
-_JUDGE = _row(supervisor=Own.SITE, operator=Own.SITES, address_quality=Own.SITES)
-_ANSWERER = _row(supervisor=Own.SITE, operator=Own.SITES, adviser=Own.SITES)
-_ORDERER = _row(account=Own.ORDERS, supervisor=Own.OFFICE, adviser=Own.OFFICE)
-_PARTNER, _PARTNER_SAYS = _row(partner=Own.ORDERS), _row(partner=Own.ORDERS, csrf_in_form=True)
-_HOLDER = _row(account=Own.ENDPOINTS)
-_INTEGRATOR = _row(member=Own.KEYS)
-_INTEGRATOR_DOES = _row(member=Own.KEYS, csrf_in_form=True)
-_READER = _row(account=Own.EVENTS)
-_MEMBER = _row(member=Own.ENDPOINTS, csrf_in_form=True)
+_OPEN = row(anyone=Own.NOTHING)
+_BY_LINK = row(anyone=Own.PROMISE)
+_SENDER = row(dict.fromkeys(STAFF, Own.SENT), device=Own.SENT, lost_too=True, account=Own.SENT)
+_WALKER = row(device=Own.DAY)
+_PHONE_APP = row(device=Own.DAY, lost_too=True)
+_TRACKER = row(device=Own.DAY, lost_too=True, credential=Credential.PATH)
+_WATCHER = row(supervisor=Own.SITE, operator=Own.SITES)
+_JUDGE = row(supervisor=Own.SITE, operator=Own.SITES, address_quality=Own.SITES)
+_ANSWERER = row(supervisor=Own.SITE, operator=Own.SITES, adviser=Own.SITES)
+_ORDERER = row(account=Own.ORDERS, supervisor=Own.OFFICE, adviser=Own.OFFICE)
+_PARTNER, _PARTNER_SAYS = row(partner=Own.ORDERS), row(partner=Own.ORDERS, csrf_in_form=True)
+_HOLDER = row(account=Own.ENDPOINTS)
+_INTEGRATOR = row(member=Own.KEYS)
+_INTEGRATOR_DOES = row(member=Own.KEYS, csrf_in_form=True)
+_READER = row(account=Own.EVENTS)
+_MEMBER = row(member=Own.ENDPOINTS, csrf_in_form=True)
 _ASKER: Mapping[str, Own] = {
     CUSTOMER: Own.REQUEST,
     DEVICE: Own.DOORS,
@@ -111,16 +33,16 @@ _ASKER: Mapping[str, Own] = {
     "adviser": Own.SITES,
     "counter": Own.SITE,
 }
-_HOUSEHOLD = _row(customer=Own.HOUSEHOLD, csrf_in_form=True)
-_CHANGER = _row(_ASKER, operator=Own.SITES)
-_CLERK = _row(counter=Own.SITE, csrf_in_form=True)
-_ADVISER = _row(adviser=Own.SITES, csrf_in_form=True)
+_HOUSEHOLD = row(customer=Own.HOUSEHOLD, csrf_in_form=True)
+_CHANGER = row(_ASKER, operator=Own.SITES)
+_CLERK = row(counter=Own.SITE, csrf_in_form=True)
+_ADVISER = row(adviser=Own.SITES, csrf_in_form=True)
 
 TABLE: Mapping[tuple[str, str], Row] = {
     # this service, and what it says of itself
     ("GET", "/healthz"): _OPEN,
     ("GET", "/readyz"): _OPEN,
-    ("GET", "/metrics"): _row(machine=Own.NOTHING, account=Own.NOTHING, scope="operator"),
+    ("GET", "/metrics"): row(machine=Own.NOTHING, account=Own.NOTHING, scope="operator"),
     ("GET", "/v1/types"): _OPEN,
     ("GET", "/openapi.json"): _OPEN,
     ("GET", "/asyncapi.json"): _OPEN,
@@ -136,16 +58,16 @@ TABLE: Mapping[tuple[str, str], Row] = {
     # people come and go
     ("GET", "/sign-in/{token}"): _BY_LINK,
     ("POST", "/sign-in/{token}"): _BY_LINK,
-    ("GET", "/signed-in"): _row(anyone=Own.SELF),
-    ("POST", "/sign-out"): _row(dict.fromkeys(ROLES, Own.SELF), csrf_in_form=True),
+    ("GET", "/signed-in"): row(anyone=Own.SELF),
+    ("POST", "/sign-out"): row(dict.fromkeys(ROLES, Own.SELF), csrf_in_form=True),
     ("GET", "/suivi/sign-in"): _OPEN,
     ("POST", "/suivi/sign-in"): _OPEN,
     ("GET", "/suivi/sign-in/provider"): _OPEN,
     ("GET", "/suivi/sign-in/callback"): _BY_LINK,
     ("GET", "/suivi/sign-in/code"): _BY_LINK,
     ("POST", "/suivi/sign-in/code"): _BY_LINK,
-    ("GET", "/suivi/compte"): _row(anyone=Own.SELF),
-    ("POST", "/suivi/compte/close"): _row(customer=Own.SELF, csrf_in_form=True),
+    ("GET", "/suivi/compte"): row(anyone=Own.SELF),
+    ("POST", "/suivi/compte/close"): row(customer=Own.SELF, csrf_in_form=True),
     ("GET", "/staff/sign-in"): _OPEN,
     ("GET", "/staff/sign-in/callback"): _BY_LINK,
     # phones
@@ -155,34 +77,34 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/handheld/shell.json"): _OPEN,
     ("GET", "/handheld/manifest.webmanifest"): _OPEN,
     ("POST", "/v1/devices/enrol"): _BY_LINK,
-    ("POST", "/v1/devices/codes"): _row(supervisor=Own.SITE),
-    ("GET", "/supervision/phones"): _row(supervisor=Own.SITE),
+    ("POST", "/v1/devices/codes"): row(supervisor=Own.SITE),
+    ("GET", "/supervision/phones"): row(supervisor=Own.SITE),
     ("POST", "/v1/events"): _SENDER,
-    ("POST", "/v1/relays"): _row(device=Own.BROUGHT, lost_too=True),
+    ("POST", "/v1/relays"): row(device=Own.BROUGHT, lost_too=True),
     ("POST", "/v1/positions"): _PHONE_APP,
     ("POST", "/owntracks"): _PHONE_APP,
     ("GET", "/osmand/{token}"): _TRACKER,
     ("POST", "/osmand/{token}"): _TRACKER,
-    ("PUT", "/v1/media/{sha256}"): _row(device=Own.KNOWN, lost_too=True),
-    ("HEAD", "/v1/media/{sha256}"): _row(device=Own.KNOWN),
+    ("PUT", "/v1/media/{sha256}"): row(device=Own.KNOWN, lost_too=True),
+    ("HEAD", "/v1/media/{sha256}"): row(device=Own.KNOWN),
     ("GET", "/v1/runs/current"): _WALKER,
     ("GET", "/v1/runs/{id}/sheet"): _WALKER,
-    ("GET", "/v1/services"): _row(device=Own.SITE),
-    ("GET", "/v1/me/receipts"): _row(device=Own.SELF),
-    ("GET", "/v1/me/access"): _row(device=Own.CARRIER),
-    ("GET", "/v1/me/export"): _row(device=Own.CARRIER),
-    ("GET", "/v1/audit"): _row(auditor=Own.SITES),
-    ("GET", "/v1/me/alarms"): _row(device=Own.CARRIER),
+    ("GET", "/v1/services"): row(device=Own.SITE),
+    ("GET", "/v1/me/receipts"): row(device=Own.SELF),
+    ("GET", "/v1/me/access"): row(device=Own.CARRIER),
+    ("GET", "/v1/me/export"): row(device=Own.CARRIER),
+    ("GET", "/v1/audit"): row(auditor=Own.SITES),
+    ("GET", "/v1/me/alarms"): row(device=Own.CARRIER),
     # screens
     ("GET", "/supervision"): _WATCHER,
     ("GET", "/supervision/morning"): _WATCHER,
     ("GET", "/supervision/alerts"): _WATCHER,
     ("GET", "/supervision/replay"): _WATCHER,
     ("GET", "/supervision/addresses"): _JUDGE,
-    ("GET", "/supervision/reports"): _row(supervisor=Own.SITE, operator=Own.SITES, auditor=Own.SITES),
+    ("GET", "/supervision/reports"): row(supervisor=Own.SITE, operator=Own.SITES, auditor=Own.SITES),
     ("GET", "/supervision/health"): _WATCHER,
-    ("GET", "/supervision/national"): _row(operator=Own.SITES),
-    ("GET", "/basemap.geojson"): _row(dict.fromkeys(STAFF, Own.NOTHING)),
+    ("GET", "/supervision/national"): row(operator=Own.SITES),
+    ("GET", "/basemap.geojson"): row(dict.fromkeys(STAFF, Own.NOTHING)),
     ("GET", "/v1/alerts"): _WATCHER,
     ("POST", "/v1/alerts/{id}/ack"): _WATCHER,
     ("POST", "/v1/alerts/{id}/assign"): _WATCHER,
@@ -217,8 +139,8 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/cases"): _ANSWERER,
     ("GET", "/v1/cases/{id}"): _ANSWERER,
     ("POST", "/v1/cases/{id}/close"): _ANSWERER,
-    ("GET", "/v1/ideas"): _row(device=Own.EVERYWHERE, supervisor=Own.EVERYWHERE, operator=Own.EVERYWHERE),
-    ("GET", "/v1/kpis"): _row(
+    ("GET", "/v1/ideas"): row(device=Own.EVERYWHERE, supervisor=Own.EVERYWHERE, operator=Own.EVERYWHERE),
+    ("GET", "/v1/kpis"): row(
         supervisor=Own.SITE, operator=Own.SITES, auditor=Own.SITES, member=Own.FIGURES
     ),
     # work, proofs and requests
@@ -227,23 +149,25 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/v1/tasks/{id}"): _ORDERER,
     ("PATCH", "/v1/tasks/{id}"): _ORDERER,
     ("DELETE", "/v1/tasks/{id}"): _ORDERER,
-    ("GET", "/v1/media/{sha256}"): _row(
+    ("GET", "/v1/media/{sha256}"): row(
         device=Own.PICTURES, account=Own.ORDERS, supervisor=Own.SITE, operator=Own.SITES
     ),
-    ("GET", "/v1/items/{item_id}/proof"): _row(
+    ("GET", "/v1/items/{item_id}/proof"): row(
         account=Own.ORDERS, supervisor=Own.SITE, adviser=Own.SITES, operator=Own.SITES
     ),
     ("GET", "/suivi/{token}/modifier"): _BY_LINK,
     ("POST", "/suivi/{token}/modifier"): _BY_LINK,
     ("GET", "/suivi/reexpedition"): _OPEN,
-    ("POST", "/suivi/reexpedition"): _row(anyone=Own.SELF, csrf_in_form=True),
-    ("GET", "/suivi/demandes"): _row(anyone=Own.SELF),
+    ("POST", "/suivi/reexpedition"): row(anyone=Own.SELF, csrf_in_form=True),
+    ("GET", "/suivi/demandes"): row(anyone=Own.SELF),
     ("GET", "/suivi/demandes/{ref}/{token}"): _BY_LINK,
     ("POST", "/suivi/demandes/{ref}/{token}"): _BY_LINK,
+    ("GET", "/suivi/demandes/{ref}/{token}/modifier"): _BY_LINK,
+    ("POST", "/suivi/demandes/{ref}/{token}/modifier"): _BY_LINK,
     ("GET", "/suivi/stop/{ref}/{token}"): _BY_LINK,
     ("POST", "/suivi/stop/{ref}/{token}"): _BY_LINK,
-    ("GET", "/suivi/dossier/{ref}"): _row(supervisor=Own.SITE, adviser=Own.SITES, operator=Own.SITES),
-    ("POST", "/v1/delivery-changes"): _row(_ASKER),
+    ("GET", "/suivi/dossier/{ref}"): row(supervisor=Own.SITE, adviser=Own.SITES, operator=Own.SITES),
+    ("POST", "/v1/delivery-changes"): row(_ASKER),
     ("GET", "/v1/delivery-changes/{id}"): _CHANGER,
     ("POST", "/v1/delivery-changes/{id}/confirm"): _CHANGER,
     ("POST", "/v1/delivery-changes/{id}/cancel"): _CHANGER,
@@ -268,6 +192,8 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("GET", "/partner/orders/{id}"): _PARTNER,
     ("GET", "/partner/orders/{id}/label"): _PARTNER,
     ("GET", "/partner/orders/{id}/proof"): _PARTNER,
+    ("GET", "/partner/orders/{id}/change"): _PARTNER,
+    ("POST", "/partner/orders/{id}/change"): _PARTNER_SAYS,
     ("POST", "/partner/orders/{id}/cancel"): _PARTNER_SAYS,
     ("POST", "/partner/orders/{id}/say"): _PARTNER_SAYS,
     # the counter and the adviser
@@ -295,19 +221,19 @@ TABLE: Mapping[tuple[str, str], Row] = {
     ("POST", "/suivi/{token}/contester"): _BY_LINK,
     ("GET", "/suivi/{token}/satisfaction"): _BY_LINK,
     ("POST", "/suivi/{token}/satisfaction"): _BY_LINK,
-    ("GET", "/suivi/visites"): _row(anyone=Own.VISITS),
-    ("GET", "/suivi/foyer"): _row(anyone=Own.HOUSEHOLD),
-    ("GET", "/suivi/foyer/adresse"): _row(anyone=Own.HOUSEHOLD),
+    ("GET", "/suivi/visites"): row(anyone=Own.VISITS),
+    ("GET", "/suivi/foyer"): row(anyone=Own.HOUSEHOLD),
+    ("GET", "/suivi/foyer/adresse"): row(anyone=Own.HOUSEHOLD),
     ("POST", "/suivi/foyer/adresse"): _HOUSEHOLD,
     ("POST", "/suivi/foyer/{id}/code"): _HOUSEHOLD,
-    ("GET", "/suivi/foyer/{id}/consignes"): _row(anyone=Own.HOUSEHOLD),
+    ("GET", "/suivi/foyer/{id}/consignes"): row(anyone=Own.HOUSEHOLD),
     ("POST", "/suivi/foyer/{id}/consignes"): _HOUSEHOLD,
-    ("GET", "/suivi/foyer/{id}/boite"): _row(anyone=Own.HOUSEHOLD),
+    ("GET", "/suivi/foyer/{id}/boite"): row(anyone=Own.HOUSEHOLD),
     ("POST", "/suivi/foyer/{id}/boite"): _HOUSEHOLD,
-    ("GET", "/suivi/foyer/{id}/quitter"): _row(anyone=Own.HOUSEHOLD),
+    ("GET", "/suivi/foyer/{id}/quitter"): row(anyone=Own.HOUSEHOLD),
     ("POST", "/suivi/foyer/{id}/quitter"): _HOUSEHOLD,
     # subscribers
-    ("GET", "/suivi/v2/idships/{ids}"): _row(account=Own.EVENTS, credential=Credential.OKAPI),
+    ("GET", "/suivi/v2/idships/{ids}"): row(account=Own.EVENTS, credential=Credential.OKAPI),
     ("POST", "/v1/endpoints"): _HOLDER,
     ("GET", "/v1/endpoints"): _HOLDER,
     ("GET", "/v1/endpoints/{id}"): _HOLDER,
@@ -383,19 +309,3 @@ def bind(app: web.Application, *, complete: bool) -> None:
     if complete and (left := TABLE.keys() - used):
         raise NoSuchRow(f"No route answers to {', '.join(' '.join(key) for key in sorted(left))}.")
     app[RIGHTS] = found
-
-
-def in_words(row: Row) -> str:
-    """Say in a sentence who may call a route, and what is theirs."""
-    parts = [
-        f"{_named(kind, row)} ({own})" for kind, own in sorted(row.own.items(), key=lambda each: KINDS.index(each[0]))
-    ]
-    return "Callers: " + "; ".join(parts) + "."
-
-
-def _named(kind: str, row: Row) -> str:
-    if kind == ACCOUNT and row.scope is not None:
-        return f"account with the scope {row.scope}"
-    if kind == DEVICE and row.lost_too:
-        return "device, also a lost one"
-    return {CUSTOMER: "customer without an account", MACHINE: "this machine"}.get(kind, kind.replace("_", " "))

@@ -12,7 +12,7 @@ from fieldsvc.access.limits import Limits, Rate
 from fieldsvc.access.oidc import ProviderDown
 from fieldsvc.errors import TooMany
 from fieldsvc.logs import get_logger
-from fieldsvc.web.auth import CSRF_COOKIE, SESSION_COOKIE, base_url, caller, client_source
+from fieldsvc.web.auth import ACCESS, CSRF_COOKIE, SESSION_COOKIE, base_url, caller, client_source
 from fieldsvc.web.customers import CALLBACK_PATH, SIGN_IN_PATH, customer_of, sign_in_first
 from fieldsvc.web.forms import Form, read_form
 from fieldsvc.web.households import HOUSEHOLDS
@@ -136,7 +136,8 @@ async def close_account(request: web.Request) -> web.Response:
     person = caller(request, Person)
     await request.app[HOUSEHOLDS].forget(person.account_id)
     await request.app[SIGN_IN].customers.forget(person.account_id)
-    answer = render(request, "signed_out.html", end_url=None, closed=True)
+    request.app[ACCESS].forget()
+    answer = render(request, "signed_out.html", end_url=None, closed=True, for_customers=True)
     answer.del_cookie(SESSION_COOKIE, path="/")
     answer.del_cookie(CSRF_COOKIE, path="/")
     return answer
@@ -167,7 +168,7 @@ def _failed(request: web.Request, fault: str, *, status: int = 401) -> web.Respo
 def _is_email(text: str) -> bool:
     """Tell whether this can be an address: one that a mail can be sent to, and no more than one."""
     name, _, host = text.rpartition("@")
-    plain = text.isprintable() and not any(letter in text for letter in ' ,;:<>()[]"\\')
+    plain = text.isprintable() and "@" not in name and not any(letter in text for letter in ' ,;:<>()[]"\\')
     return plain and bool(name) and len(name) <= 64 and "." in host.strip(".") and ".." not in text
 
 

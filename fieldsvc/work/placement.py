@@ -51,11 +51,16 @@ class Placer:
         self.known = KnownAddresses(database, clock=clock)
         self._checked: Recent[str, bool] = Recent(size=1, ttl_s=BOOK_CHECK_S, clock=clock)
         self._book: tuple[int, RoundBook] | None = None
-        self._building = asyncio.Lock()
+        self._building: asyncio.Task[RoundBook] | None = None
 
     async def warm(self) -> None:
         """Build the book of rounds before the first address asks for it."""
-        await self._rounds()
+        try:
+            await self._rounds()
+        except asyncio.CancelledError:
+            if self._building is not None:
+                self._building.cancel()
+            raise
 
     async def place(self, new_address: str | Mapping[str, Any], *, citycode: str | None = None) -> dict[str, Any]:
         """Place an address given as text or in parts; `citycode` is the commune assumed when it names none.
@@ -89,11 +94,16 @@ class Placer:
     async def _rounds(self) -> RoundBook:
         if self._book is not None and self._checked.get(""):
             return self._book[1]
-        async with self._building:
-            since = self._clock()
-            mark = await rounds.mark(self._database)
-            if self._book is None or self._book[0] != mark:
-                every = await rounds.read_all(self._database)
-                self._book = (mark, await asyncio.to_thread(RoundBook.from_rounds, every))
-            self._checked.put("", True, since=since)
-            return self._book[1]
+        if self._building is None or self._building.done():
+            self._building = asyncio.create_task(self._built())
+            self._building.add_done_callback(lambda built: built.cancelled() or built.exception())
+        return await asyncio.shield(self._building)  # who gives up waiting does not make the next one begin again
+
+    async def _built(self) -> RoundBook:
+        since = self._clock()
+        mark = await rounds.mark(self._database)
+        if self._book is None or self._book[0] != mark:
+            every = await rounds.read_all(self._database)
+            self._book = (mark, await asyncio.to_thread(RoundBook.from_rounds, every))
+        self._checked.put("", True, since=since)
+        return self._book[1]

@@ -5,7 +5,7 @@ from typing import Any
 
 from fieldsvc.store.request import SheetRow
 from handlers import products
-from handlers.changes import SIGNED_HELD
+from handlers.change_states import SIGNED_HELD
 from handlers.fields import format_time
 
 # {who} and {where} come from the request's details

@@ -2,7 +2,8 @@
 
 -- name: page
 -- List an endpoint's attempts of a time, newest first, behind a place in the list.
-select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats
+select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats,
+  coalesce(event_ids, '{}') as event_ids
 from attempt
 where endpoint = $1 and day between ($2::timestamptz at time zone 'UTC')::date and ($3::timestamptz at time zone 'UTC')::date
   and at >= $2 and at <= $3 and (at < $3 or (event_id, n) > ($4::text, $5::integer))
@@ -15,7 +16,8 @@ order by at desc, event_id, n limit $6;
 
 -- name: failed
 -- List those that failed.
-select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats
+select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats,
+  coalesce(event_ids, '{}') as event_ids
 from attempt
 where endpoint = $1
   and (status is null or status not between 200 and 299)
@@ -30,7 +32,8 @@ order by at desc, event_id, n limit $6;
 
 -- name: of_subject
 -- List those on events of a subject.
-select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats
+select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats,
+  coalesce(event_ids, '{}') as event_ids
 from attempt
 where endpoint = $1
   and subject = $11
@@ -44,7 +47,8 @@ order by at desc, event_id, n limit $6;
 
 -- name: of_replay
 -- List those of a replay.
-select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats
+select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats,
+  coalesce(event_ids, '{}') as event_ids
 from attempt
 where endpoint = $1
   and replay = $12
@@ -58,7 +62,8 @@ order by at desc, event_id, n limit $6;
 
 -- name: of_event
 -- List those on an event: alone, or in a batch.
-select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats
+select event_id, n, at, status, ms, error, body_4k, subject, replay, coalesce(cardinality(event_ids), 1) as events, repeats,
+  coalesce(event_ids, '{}') as event_ids
 from (
   select attempt.endpoint, attempt.day, attempt.event_id, n, at, status, ms, error, body_4k, subject, replay, event_ids, repeats
   from attempt where event_id = $10::text

@@ -113,6 +113,17 @@ select id, type, subject, account, site, run, occurred_at, received_at, public
 from event
 where id = $1 and day = $2 and kind = 'field';
 
+-- name: newest_of_account
+-- Read the newest public rows of an account, in the order in which they were recorded: (account, since which day, how many of a shard).
+select newest.day, newest.shard, pos, newest.id, part, type, subject, subject_seq, account, site, run, occurred_at, received_at, public
+from shard
+cross join lateral (
+  select day, shard, pos, id, part, type, subject, subject_seq, account, site, run, occurred_at, received_at, public
+  from event
+  where event.account = $1 and event.shard = shard.id and event.kind = 'public' and event.day >= $2
+  order by pos desc limit $3) as newest
+order by received_at, newest.shard, pos;
+
 -- name: public_of_ids
 -- Read the public rows, of every part, that events have, by their ids.
 select found.day, found.shard, found.pos, found.id, found.part, found.type, found.subject, found.subject_seq, found.account,

@@ -26,3 +26,7 @@ order by b.day, b.pos limit $5;
 select wanted.subject, (select count(*) from (
   select from lane_backlog where lane_backlog.endpoint = $1 and lane_backlog.subject = wanted.subject limit 1000) as few) as behind
 from unnest($2::text[]) as wanted (subject);
+
+-- name: count
+-- Count what waits behind the parked subjects of an endpoint, 100,000 for as many or more.
+select count(*) from (select from lane_backlog where endpoint = $1 limit 100000) as few;

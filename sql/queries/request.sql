@@ -28,7 +28,8 @@ insert into request (id, subject, kind, state, step, reason, instead, other, ask
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text[], $13::timestamptz, $14::timestamptz, $15::text::date,
   $16::text::date, $17::timestamptz, $18::timestamptz, $19::timestamptz, $20::timestamptz, $21::timestamptz, $22,
   $23::timestamptz, $24, $26::text[], $27::bytea, (select id from newest), (select sheet_version from newest), $28)
-on conflict (id) do update set state = excluded.state, step = excluded.step, reason = excluded.reason, instead = excluded.instead,
+on conflict (id) do update set from_day = excluded.from_day, to_day = excluded.to_day, ends_at = excluded.ends_at,
+  state = excluded.state, step = excluded.step, reason = excluded.reason, instead = excluded.instead,
   other = excluded.other, identity = excluded.identity, high_risk = excluded.high_risk, asked_at = excluded.asked_at,
   state_at = excluded.state_at, since = excluded.since, sheet_at = excluded.sheet_at, cooled_at = excluded.cooled_at,
   closed_at = excluded.closed_at, on_sheet = excluded.on_sheet, steps = excluded.steps, sealed = excluded.sealed,
@@ -49,16 +50,23 @@ on conflict (handler, kind, subject, key) do update set id = excluded.id, due_at
 
 -- name: sheet_seen
 -- Tell the requests on a run's sheet that the carrier has it: (run_id, version, at). An older version does not show the newer ones.
+-- A request that was edited has been seen once a sheet was that says what is asked since.
 insert into timer (id, due_at, handler, kind, subject, key, payload)
 select distinct on (request.id) new_uuid7(), greatest($3::timestamptz, request.sheet_at + interval '1 millisecond'),
-  'delivery_change', 'seen', request.subject, request.id, jsonb_build_object('request_id', request.id, 'run_id', run.id)
+  'delivery_change', 'seen', request.subject, concat_ws(' ', request.id, nullif(told.edits, 0)),
+  jsonb_build_object('request_id', request.id, 'run_id', run.id, 'edits', told.edits)
 from run join round on round.id = run.round_id
 join task on task.day = run.day and task.round_id = run.round_id
 join request on request.subject = task.subject
+cross join lateral (
+  select count(*) filter (where step like 'edited|%') as edits, max(place) filter (where step like 'edited|%') as edited,
+    max(place) filter (where step like 'seen_by_carrier|%') as seen
+  from unnest(request.steps) with ordinality as steps (step, place)
+) as told
 where run.id = $1 and request.sheet_at is not null and (request.closed_at is null or request.closed_at > now() - interval '30 days')
   and $2::bigint >= case when request.sheet_run = run.id then request.sheet_version else run.version + round.version
     + (select sum(other.changes) from task as other where other.day = run.day and other.round_id = run.round_id) end
-  and not exists (select 1 from unnest(request.steps) as step where step like 'seen_by_carrier|%')
+  and (told.seen is null or told.seen < told.edited)
 on conflict (handler, kind, subject, key) do nothing;
 
 -- name: read
@@ -84,9 +92,9 @@ where message_at is not null and (closed_at is null or closed_at > now() - inter
 order by message_at, id limit $1;
 
 -- name: held_of_item
--- List the kinds of the requests on an item that others may not contradict: (subject).
+-- List the kinds of the requests on an item that others may not contradict: (subject, but for id).
 select distinct kind from request
-where subject = $1 and closed_at is null and state in ('verified', 'accepted', 'on_sheet', 'seen_by_carrier') order by kind;
+where subject = $1 and id is distinct from $2 and closed_at is null and state in ('verified', 'accepted', 'on_sheet', 'seen_by_carrier') order by kind;
 
 -- name: at_step
 -- List the open requests of some kinds that wait for something, oldest first.

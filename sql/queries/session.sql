@@ -41,8 +41,9 @@ select sealed from session where token_sha256 = $1 and ended_at is null;
 -- name: find
 -- Find the person of a live session.
 select account.id, account.kind, account.name, account.email, account.site, account.parent, account.scopes, account.revoked_at,
-  session.acr, session.proved_at, customer.sealed
+  session.acr, session.proved_at, customer.sealed, organisation.name as organisation, organisation.site as organisation_site
 from session join account on account.id = session.account left join customer on customer.account = account.id
+  left join account as organisation on organisation.id = account.parent
 where session.token_sha256 = $1 and session.ended_at is null and session.expires_at > now() and account.revoked_at is null;
 
 -- name: finish

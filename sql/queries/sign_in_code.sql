@@ -1,5 +1,9 @@
 -- purpose: who is calling
 
+-- name: one_at_a_time
+-- Let the codes of one address be made one after the other, until the transaction ends: (email).
+select pg_advisory_xact_lock(hashtextextended(encode($1::bytea, 'hex'), 8123));
+
 -- name: made_since
 -- Count the codes that were made for an address since a moment: (email, since).
 select count(*) from sign_in_code where email_hmac = $1 and made_at > $2;

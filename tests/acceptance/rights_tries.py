@@ -111,6 +111,7 @@ def _changes(stage: Stage) -> Tries:
         ("GET", "/suivi/demandes"): [Try()],
         **{("GET", f"/suivi/{each}/{{ref}}/{{token}}"): [Try(none, good=404)] for each in paths},
         **{("POST", f"/suivi/{each}/{{ref}}/{{token}}"): [Try(none, good=415)] for each in paths},
+        **{(method, "/suivi/demandes/{ref}/{token}/modifier"): [Try(none, good=404)] for method in ("GET", "POST")},
         ("GET", "/suivi/dossier/{ref}"): near_and_far(stage, "change", key="ref"),
     }
 
@@ -246,6 +247,8 @@ def _orders(stage: Stage) -> Tries:
         ("GET", "/partner/orders/{id}"): orders,
         ("GET", "/partner/orders/{id}/label"): [replace(each, good=404) for each in orders],  # delivered already
         ("GET", "/partner/orders/{id}/proof"): orders,
+        ("GET", "/partner/orders/{id}/change"): [replace(each, good=404) for each in orders],  # as is their time
+        ("POST", "/partner/orders/{id}/change"): said,
         ("POST", "/partner/orders/{id}/cancel"): said,
         ("POST", "/partner/orders/{id}/say"): said,
         ("GET", "/v1/tasks"): [Try()],

@@ -18,7 +18,8 @@ import pytest
 
 from fieldsvc import errors
 from fieldsvc.web.documents import openapi
-from fieldsvc.web.rights import TABLE, Credential
+from fieldsvc.web.rights import TABLE
+from fieldsvc.web.rights_row import Credential
 from tests.acceptance.conftest import SITE, World, a_world
 from tests.acceptance.service import BATCH, JSON, Answer, field_event
 from tests.hostile import everybody
@@ -167,9 +168,11 @@ ENDPOINT_OPTIONS = {
 BODILESS = {
     ("POST", path) for path in (
         "/suivi/{token}/modifier", "/suivi/reexpedition", "/suivi/demandes/{ref}/{token}", "/suivi/stop/{ref}/{token}",
+        "/suivi/demandes/{ref}/{token}/modifier",
         "/suivi/{token}/contester", "/suivi/{token}/satisfaction", "/suivi/foyer/adresse", "/suivi/foyer/{id}/code",
         "/suivi/foyer/{id}/consignes", "/suivi/foyer/{id}/boite", "/suivi/foyer/{id}/quitter",
         "/partner/find", "/partner/new/{service}", "/partner/orders/{id}/cancel", "/partner/orders/{id}/say",
+        "/partner/orders/{id}/change",
         "/sign-in/{token}", "/sign-out", "/v1/cover/proposals/{id}/confirm", "/v1/endpoints/{id}/pause",
         "/counter", "/counter/items/{item_id}", "/suivi/{token}/ici", "/adviser", "/adviser/cases/{id}",
         "/adviser/items/{item_id}/cases", "/adviser/items/{item_id}/change", "/adviser/changes/{id}",

@@ -20,7 +20,8 @@ import pytest
 from fieldsvc.access import accounts
 from fieldsvc.certifying.sending import Pace
 from fieldsvc.journal.timers import Timers
-from fieldsvc.web import account_certify
+from fieldsvc.publishing.signing import new_secret
+from fieldsvc.web import account_catalogue, account_certify
 from fieldsvc.web.account_keys import CHOICES
 from fieldsvc.web.auth import SESSION_COOKIE
 from tests.acceptance.service import Answer, Caller, Service
@@ -43,6 +44,13 @@ def command(word: str) -> str:
     return found
 
 
+def csrf_in(page: str) -> str:
+    """The token of the session in a page."""
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', page)
+    assert found is not None
+    return found[1]
+
+
 @dataclass
 class Browser:
     """Somebody who clicks: a session, and forms filled in as their page has them."""
@@ -55,9 +63,11 @@ class Browser:
         assert answer.status == status, (path, answer.status, answer.body[:300])
         return html.unescape(answer.body.decode())
 
-    def send(self, path: str, **fields: Any) -> Answer:
-        """Send the form of a page to the page itself."""
-        return self.post(path, self.csrf(path), **fields)
+    def send(self, path: str, *, to: str = "", **fields: Any) -> Answer:
+        """Send the form of a page to the page itself, or to a path below it; with its token against a second click."""
+        page = self.get(path)
+        once = re.findall(r'name="once" value="([0-9a-f]+)"', page)[:1]
+        return self.post(path + to, csrf_in(page), once=once, **fields)
 
     def post(self, path: str, csrf: str, **fields: Any) -> Answer:
         body = urlencode({"csrf": csrf, **fields}, doseq=True)
@@ -65,9 +75,7 @@ class Browser:
         return self.service.ask("POST", path, body, headers=headers)
 
     def csrf(self, page: str) -> str:
-        found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get(page))
-        assert found is not None, page
-        return found[1]
+        return csrf_in(self.get(page))
 
     def sign_in(self, path: str) -> "Browser":
         """Press the button of a sign-in link."""
@@ -175,6 +183,22 @@ def play(service: Service) -> None:
         service.call(timers.fire(datetime.now(UTC) + timedelta(minutes=minute)))
 
 
+def get_it_wrong_and_mend_it(lina: Browser, page: str, receiver: Receiver, *, right: str) -> None:
+    """Start the receiver with another key, see the endpoint suffer, start it with the right one and send again what failed."""
+    receiver.start(new_secret())
+    address = "3 rue du Moulin, 93500 Pantin"
+    ordered = lina.send("/integrations/sandbox", to="/orders", order="item delivered", address=address)
+    item = ordered.headers["location"].partition("made=")[2]
+    until(lambda: "a-t-il la clé de ce point d'accès" in lina.get(page))
+    (event,) = set(
+        re.findall(rf"{page}/events/(evt_[0-9a-f-]+)", lina.get(f"{page}?about=item/{item}&type=task.planned"))
+    )
+    receiver.start(right)
+    again = lina.send(page, do="again", what="failed", **{"from": "2026-01-01T00:00"})
+    assert again.headers["location"].endswith("?done=recovered")
+    until(lambda: event in receiver.ids())
+
+
 def test_a_new_integrator_gets_from_nothing_to_certified(service: Service, member: Browser, receiver: Receiver) -> None:
     entered = member.post("/integrations/sandbox", member.csrf("/integrations/sandbox"))
     assert entered.status == 303
@@ -205,6 +229,8 @@ def test_a_new_integrator_gets_from_nothing_to_certified(service: Service, membe
     until(lambda: {each["id"] for each in events} <= receiver.ids())
     assert {each["id"] for each in run(command("/v1/feed"), environment)["events"]} <= {each["id"] for each in events}
     assert task["subject"] in lina.get("/integrations/sandbox")
+    assert "bac à sable : tout est inventé" in lina.get("/integrations").replace("\xa0", " ")
+    get_it_wrong_and_mend_it(lina, f"/integrations/endpoints/{endpoint['id']}", receiver, right=endpoint["secret"])
 
     page = lina.get("/integrations/certify")
     keys = re.findall(r'name="(?:first|second)" value="(whsec_[^"]+)"', page)
@@ -308,6 +334,48 @@ def test_the_feed_page_shows_what_went_by_and_a_cursor_that_the_feed_takes(servi
     made = member.send("/integrations/keys", name="Curseur")
     (key,) = set(re.findall(r"fsk_[A-Za-z0-9_-]+", made.body.decode()))
     assert Caller(service, "", key).ask("GET", f"/v1/feed?after={cursor[1]}").json()["events"] == []
+
+
+def test_the_feed_page_leads_through_every_event_once_and_keeps_what_was_asked(
+    service: Service, member: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_catalogue, "SHOWN", 3)
+    entered = member.post("/integrations/sandbox", member.csrf("/integrations/sandbox"))
+    lina = member.sign_in(entered.headers["location"])
+    for _ in range(4):
+        assert lina.send("/integrations/sandbox", to="/orders", order="item delivered", address="2 rue A").status == 303
+    key = re.findall(r"fsk_[A-Za-z0-9_-]+", lina.send("/integrations/keys", name="Pages").body.decode())[0]
+    known = [each["id"] for each in Caller(service, "", key).feed("task.*")]
+    assert len(known) >= 4
+    seen, page = list[str](), lina.get("/integrations/feed?ago=oldest&types=task.*&lang=en")
+    while "More follow." in page:
+        seen += re.findall(r">(evt_[0-9a-f_-]+)<", page)
+        (following,) = re.findall(r'href="(/integrations/feed\?[^"]+)">Next page', page)
+        assert "types=task.%2A" in following
+        page = lina.get(f"{following}&lang=en")
+    seen += re.findall(r">(evt_[0-9a-f_-]+)<", page)
+    assert seen == known
+    assert "That is all for now." in page or "No event" in page
+    lina.get("/integrations/feed?after=garbage", 400)
+    assert "evt_" in lina.get("/integrations/feed?ago=day")  # a store younger than a day begins at its oldest event
+
+
+def test_a_key_whose_form_is_sent_twice_is_one_key_and_shown_twice_for_a_while(
+    service: Service, member: Browser
+) -> None:
+    page = member.get("/integrations/keys")
+    once = re.findall(r'name="once" value="([0-9a-f]+)"', page)[0]
+    made = [member.post("/integrations/keys", csrf_in(page), name="Deux fois", once=once) for _ in range(2)]
+    keys = [re.findall(r"fsk_[A-Za-z0-9_-]+", each.body.decode())[0] for each in made]
+    assert keys[0] == keys[1]
+    assert Caller(service, "", keys[0]).ask("GET", "/v1/feed").status == 200
+    assert len(re.findall(r'<th scope="row">Deux fois</th>', member.get("/integrations/keys"))) == 1
+    key_id = re.findall(r"/integrations/keys/(key_[0-9a-f]{16})/revoke", member.get("/integrations/keys"))[0]
+    member.post(f"/integrations/keys/{key_id}/revoke", csrf_in(page))
+    late = member.post("/integrations/keys", csrf_in(page), name="Deux fois", once=once)
+    assert (late.status, late.headers["location"]) == (303, "/integrations/keys")
+    other = member.post("/integrations/keys", csrf_in(page), name="Autre", once=once)
+    assert keys[0] not in other.body.decode()
 
 
 def test_a_certification_goes_nowhere_that_webhooks_may_not_go(member: Browser) -> None:

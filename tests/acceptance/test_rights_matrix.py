@@ -16,7 +16,8 @@ import pytest
 
 from fieldsvc.sites import EVERYWHERE
 from fieldsvc.web import auth
-from fieldsvc.web.rights import ACCOUNT, ANYONE, CUSTOMER, DEVICE, RIGHTS, TABLE, Own, Row
+from fieldsvc.web.rights import RIGHTS, TABLE
+from fieldsvc.web.rights_row import ACCOUNT, ANYONE, CUSTOMER, DEVICE, Own, Row
 from tests.acceptance.rights_stage import HEALTH, Asked, Stage, Thing, Try, Who, make_stage, prepare
 from tests.acceptance.rights_tries import Tries, every_try
 from tests.acceptance.service import Service

@@ -13,7 +13,8 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from fieldsvc.access.id_tokens import BadIdToken, Expected, UnknownKey, check, proved_at
+from fieldsvc.access.id_tokens import BadIdToken, Expected, UnknownKey, check, check_userinfo, proved_at
+from fieldsvc.access.oidc import Client, Provider, new_flow
 
 ISSUER, CLIENT, NONCE, ACCESS_TOKEN = "https://id.example.org", "fieldsvc", "n-0S6_WzA2Mj", "SlAV32hkKG"
 EXPECTED = Expected(ISSUER, CLIENT, NONCE)
@@ -171,3 +172,65 @@ def test_a_strong_and_fresh_proof_is_believed_and_says_when_it_was() -> None:
 
 def test_more_than_25_kinds_of_bad_tokens_are_tried() -> None:
     assert len(BAD) >= 25
+
+
+SAYS = {"iss": ISSUER, "aud": CLIENT, "sub": "claire", "email": "claire@example.org", "email_verified": True}
+BAD_SAYING: dict[str, tuple[str, Callable[[], str]]] = {
+    "another issuer": ("iss", lambda: token({**SAYS, "iss": "https://evil.example"})),
+    "for another client": ("aud", lambda: token({**SAYS, "aud": ["other"]})),
+    "long over": ("exp", lambda: token({**SAYS, "exp": NOW - 3_600})),
+    "of another sign-in": ("nonce", lambda: token({**SAYS, "nonce": "n-other"})),
+    "by a key that is not the provider's": ("signature", lambda: token(SAYS, key=OTHER)),
+    "not signed": ("alg", lambda: unsigned({"alg": "none"}, SAYS)),
+    "encrypted": ("shape", lambda: "a.b.c.d.e"),
+    "JSON that calls itself signed": ("shape", lambda: json.dumps(SAYS)),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SAYING)
+def test_a_signed_userinfo_that_is_wrong_is_refused(name: str) -> None:
+    fault, made = BAD_SAYING[name]
+    with pytest.raises(BadIdToken) as refused:
+        check_userinfo(made(), KEYS, EXPECTED, now=datetime.fromtimestamp(NOW, UTC))
+    assert refused.value.fault == fault
+
+
+class Answering(Provider):
+    """A provider whose answers are given here; how they come over the wire is tried with a real one."""
+
+    answers: dict[str, tuple[str, bytes]]
+    asked: list[str]
+
+    async def _fetch(self, method: str, url: str, **_more: Any) -> tuple[int, str, bytes]:
+        self.asked.append(f"{method} {url.removeprefix(ISSUER)}")
+        kind, body = self.answers[url.removeprefix(ISSUER)]
+        return 200, kind, body
+
+
+def answering(userinfo: tuple[str, bytes], nonce: str) -> Answering:
+    made = Answering(Client(ISSUER, CLIENT, None, "openid email", (), loopback=False))
+    paths = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
+    known = {"issuer": ISSUER, **{name: f"{ISSUER}/{name}" for name in paths}}
+    given = {"id_token": token(claims(nonce=nonce)), "access_token": ACCESS_TOKEN}
+    bodies = {"/.well-known/openid-configuration": known, "/token_endpoint": given, "/jwks_uri": {"keys": KEYS}}
+    made.answers = {path: ("application/json", json.dumps(body).encode()) for path, body in bodies.items()}
+    made.answers["/userinfo_endpoint"], made.asked = userinfo, []
+    return made
+
+
+async def test_an_address_in_a_signed_userinfo_is_believed_as_in_a_plain_one() -> None:
+    flow = new_flow("https://service.example/back", "/")
+    for kind, body in (("application/jwt", token(SAYS).encode()), ("application/json", json.dumps(SAYS).encode())):
+        found = await answering((kind, body), flow.nonce).identify(flow, "code", issuer=ISSUER)
+        assert (found.subject, found.email) == ("claire", "claire@example.org")
+
+
+async def test_a_signed_userinfo_of_somebody_else_or_by_an_unknown_key_is_refused() -> None:
+    flow = new_flow("https://service.example/back", "/")
+    for body, fault in ((token({**SAYS, "sub": "eve"}), "userinfo_sub"), (token(SAYS, kid="new"), "kid")):
+        provider = answering(("application/jwt", body.encode()), flow.nonce)
+        with pytest.raises(BadIdToken) as refused:
+            await provider.identify(flow, "code", issuer=ISSUER)
+        assert refused.value.fault == fault
+        again = provider.asked.count("GET /jwks_uri")
+        assert again == (2 if fault == "kid" else 1)  # a key that is not known is asked for once more

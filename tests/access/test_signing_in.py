@@ -8,7 +8,7 @@ from fieldsvc.access import accounts, enrolment
 from fieldsvc.access.callers import Access, Account, Device, Person
 from fieldsvc.errors import Forbidden, NotFound, Revoked, Unauthorized
 from fieldsvc.web.auth import ACCESS, admit, is_loopback
-from fieldsvc.web.rights import ACCOUNT, DEVICE, Own, Row
+from fieldsvc.web.rights_row import ACCOUNT, DEVICE, Own, Row
 from tests.access.conftest import BASE
 
 PHONE = Row({DEVICE: Own.SENT})
@@ -76,6 +76,19 @@ async def test_signing_out_needs_the_token_of_the_session_and_ends_it(access: Ac
     assert found
     assert (await client.post("/sign-out", data={"csrf": found[1]}, allow_redirects=False)).status == 303
     assert (await client.get("/signed-in")).status == 401
+
+
+async def test_signing_in_anew_ends_the_session_that_this_browser_had(access: Access, client: TestClient) -> None:
+    """Who sat at this browser before, or knows its cookie, is out."""
+    await client.post(await link(access), allow_redirects=False)
+    before = {
+        "Cookie": f"fieldsvc_session={client.session.cookie_jar.filter_cookies(client.make_url('/'))['fieldsvc_session'].value}"
+    }
+    assert (await client.get("/signed-in", headers=before)).status == 200
+    await client.post(await link(access), allow_redirects=False)
+    assert (await client.get("/signed-in")).status == 200
+    client.session.cookie_jar.clear()
+    assert (await client.get("/signed-in", headers=before)).status == 401
 
 
 async def test_another_site_cannot_sign_someone_in(access: Access, client: TestClient) -> None:

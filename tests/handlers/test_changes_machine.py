@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from handlers import changes, products
-from handlers.changes import Change
+from handlers.change_states import NAME, OPEN, Change
 from handlers.delivery_change import HANDLER
 from handlers.story import Actor, DropTimer, Event, Fact, SetTimer
 from tests.handlers.conftest import Story
@@ -26,7 +26,8 @@ REDIRECTS = ("redirect_temporary", "redirect_permanent")
 ITEM_KINDS = tuple(name for name, kind in products.KINDS.items() if "item" in kind.subjects)
 BEHIND = tuple(name for name in ITEM_KINDS if products.KINDS[name].cutoff == products.LOADED)
 ACTIVE = ("accepted", "on_sheet", "seen_by_carrier", "applied")
-CARRIERS = st.sampled_from(("Camille", "Dominique"))
+NAMED = "Lucie Martin"  # a carrier who bears the name that mail is redirected for
+CARRIERS = st.sampled_from(("Camille", "Dominique", NAMED))
 HOURS = st.sampled_from((0.1, 1.0, 5.0, 14.0, 26.0, 24.0 * 4, 24.0 * 8, 24.0 * 15))
 
 
@@ -90,7 +91,7 @@ class Requests(RuleBasedStateMachine):
 
     def chosen(self, data: st.DataObject, subject: str) -> str:
         """Choose a request: one that may still change where there is one, else any, or one that there is not."""
-        alive = [each.id for each in self.read(subject) if each.state in (*changes.OPEN, "applied")]
+        alive = [each.id for each in self.read(subject) if each.state in (*OPEN, "applied")]
         return data.draw(st.sampled_from(alive or [*(each.id for each in self.read(subject)), "DC-NONE"]))
 
     @rule(hours=HOURS)
@@ -116,7 +117,7 @@ class Requests(RuleBasedStateMachine):
         more: dict[str, Any] = {"kind": kind, "asked_by": asked_by, "product": product, "on_sheet": True}
         more |= {"identity": identity, "stops_away": stops, "cutoff_stops": 5, "request_id": request}
         more["ends_at"] = (self.now + timedelta(hours=14)).isoformat().replace("+00:00", "Z")
-        sent = self.make(ITEM, f"{changes.NAME}.requested", more, "device" if asked_by == "carrier" else "customer")
+        sent = self.make(ITEM, f"{NAME}.requested", more, "device" if asked_by == "carrier" else "customer")
         if offline and asked_by == "carrier":
             self.offline.append(sent)
         else:
@@ -133,7 +134,7 @@ class Requests(RuleBasedStateMachine):
         more |= {"carrier": carrier} if by == "device" else {}
         more["starts_at"] = (self.now + timedelta(days=starts_in)).isoformat().replace("+00:00", "Z")
         more["details"] = {"names": ["Mme Martin"], "new_address": "2 rue B"}
-        self.say(POINT, f"{changes.NAME}.requested", more, by)
+        self.say(POINT, f"{NAME}.requested", more, by)
 
     @precondition(
         lambda self: (
@@ -143,27 +144,31 @@ class Requests(RuleBasedStateMachine):
     @rule(
         identity=st.sampled_from(("none", "substantial", "counter", "counter", "counter")), risk=st.sampled_from(("low", "low", "high")),
         by=st.sampled_from(("adviser", "adviser", "adviser", "device")), proof=st.sampled_from(("code", "yes", "both")), carrier=CARRIERS,
-        days=st.sampled_from((0, 1, 4, 6, 8, 10, 11)),
+        days=st.sampled_from((0, 1, 4, 6, 8, 10, 11)), wrong=st.sampled_from((0, 0, 0, 4, 5)), read_after=st.sampled_from((0, 0, 0, 13, 15)),
     )  # fmt: skip
-    def move(self, identity: str, risk: str, by: str, proof: str, carrier: str, days: int) -> None:
+    def move(
+        self, identity: str, risk: str, by: str, proof: str, carrier: str, days: int, wrong: int, read_after: int
+    ) -> None:
         """Go a part of the way that a mover goes, so that what comes behind it is tried as well."""
         request = f"DC-P{self.count}"
         about, details = {"request_id": request}, {"names": ["Mme Martin"], "new_address": "2 rue B"}
         asked = {**about, "kind": "redirect_permanent", "risk": risk, "identity": identity, "details": details}
-        self.say(POINT, f"{changes.NAME}.requested", {**asked, "carrier": "Camille"}, by)
+        self.say(POINT, f"{NAME}.requested", {**asked, "carrier": "Camille"}, by)
         if proof != "yes":
-            self.say(POINT, f"{changes.NAME}.code_sent", {**about, "code_hmac": f"code-{request}"}, "server")
-            self.say(POINT, f"{changes.NAME}.verified", {**about, "code_hmac": f"code-{request}"}, "customer")
+            self.say(POINT, f"{NAME}.code_sent", {**about, "code_hmac": f"code-{request}"}, "server")
+            self.wait(24.0 * read_after)
+            for typed in (*("guess",) * wrong, f"code-{request}"):
+                self.say(POINT, f"{NAME}.verified", {**about, "code_hmac": typed}, "customer")
         if proof != "code":
             more = {**about, "answer": "confirms", "carrier": carrier}
-            self.say(POINT, f"{changes.NAME}.door_checked", more, "device")
+            self.say(POINT, f"{NAME}.door_checked", more, "device")
         self.wait(24.0 * days)
 
     @rule(data=st.data(), subject=st.sampled_from((ITEM, POINT)), identity=st.sampled_from(products.IDENTITIES),
           by=st.sampled_from(("counter", "adviser", "customer", "device", "supervisor")))  # fmt: skip
     def attest(self, data: st.DataObject, subject: str, identity: str, by: str) -> None:
         more = {"request_id": self.chosen(data, subject), "identity": identity}
-        self.say(subject, f"{changes.NAME}.verified", more, by)
+        self.say(subject, f"{NAME}.verified", more, by)
 
     @precondition(lambda self: self.on_point)
     @rule()
@@ -171,14 +176,14 @@ class Requests(RuleBasedStateMachine):
         for change in self.read(POINT):
             if change.wants_code:
                 more = {"request_id": change.id, "code_hmac": f"code-{change.id}"}
-                self.say(POINT, f"{changes.NAME}.code_sent", more, "server")
+                self.say(POINT, f"{NAME}.code_sent", more, "server")
 
     @precondition(lambda self: self.on_point)
     @rule(data=st.data(), right=st.booleans())
     def type_code(self, data: st.DataObject, right: bool) -> None:
         request = self.chosen(data, POINT)
         typed = f"code-{request}" if right else f"code-{self.chosen(data, POINT)}"
-        self.say(POINT, f"{changes.NAME}.verified", {"request_id": request, "code_hmac": typed}, "customer")
+        self.say(POINT, f"{NAME}.verified", {"request_id": request, "code_hmac": typed}, "customer")
 
     @precondition(lambda self: self.on_point)
     @rule(data=st.data(), answer=st.sampled_from(("confirms", "confirms", "no", "nobody", "unknown_name")), carrier=CARRIERS,
@@ -186,7 +191,7 @@ class Requests(RuleBasedStateMachine):
           by=st.sampled_from(("device", "device", "device", "supervisor")))  # fmt: skip
     def door(self, data: st.DataObject, answer: str, carrier: str, offline: bool, clock_h: float, by: str) -> None:
         more = {"request_id": self.chosen(data, POINT), "answer": answer, "carrier": carrier}
-        sent = self.make(POINT, f"{changes.NAME}.door_checked", more, by, at=self.now + timedelta(hours=clock_h))
+        sent = self.make(POINT, f"{NAME}.door_checked", more, by, at=self.now + timedelta(hours=clock_h))
         if offline:
             self.offline.append(sent)
         else:
@@ -200,7 +205,7 @@ class Requests(RuleBasedStateMachine):
         what, _, where = ended.partition(":")
         more: dict[str, Any] = {"what": what, **({"where": where} if where else {})} if kind == "ended" else {}
         if kind == "seen":
-            more = {"request_id": self.chosen(data, ITEM)}
+            more = {"request_id": self.chosen(data, ITEM), "edits": data.draw(st.sampled_from((0, 0, 1, 2)))}
         sent = self.make(ITEM, f"timer.{kind}", more, "server")
         if offline:
             self.offline.append(sent)
@@ -220,10 +225,39 @@ class Requests(RuleBasedStateMachine):
     def stop(self, data: st.DataObject, subject: str, what: str) -> None:
         self.say(
             subject,
-            f"{changes.NAME}.{what}",
+            f"{NAME}.{what}",
             {"request_id": self.chosen(data, subject), "reason": "not_me"},
             "customer",
         )
+
+    @rule(data=st.data(), subject=st.sampled_from((ITEM, ITEM, POINT)), stops=st.sampled_from((None, 2, 5, 6, 30)),
+          identity=st.sampled_from(products.IDENTITIES))  # fmt: skip
+    def edit(self, data: st.DataObject, subject: str, stops: int | None, identity: str) -> None:
+        more = {"request_id": self.chosen(data, subject), "identity": identity, "on_sheet": True, "stops_away": stops}
+        more["details"] = {"neighbour": f"M. {self.count}", "names": ["M. Voleur"], "new_address": "6 rue du Voleur"}
+        self.say(subject, f"{NAME}.edited", {name: each for name, each in more.items() if each is not None}, "customer")
+
+    @invariant()
+    def what_holds_for_all_the_mail_of_a_place_is_never_edited(self) -> None:
+        for change in self.read(POINT) if hasattr(self, "log") else ():
+            assert not change.edits
+            assert "Voleur" not in str(change.asked.data)
+
+    @invariant()
+    def nothing_is_edited_after_its_cut_off_or_stays_seen(self) -> None:
+        for change in self.read(ITEM) if hasattr(self, "log") else ():
+            taken = [
+                sent for sent in self.log if sent.kind == f"{NAME}.edited" and sent.data["request_id"] == change.id
+            ]
+            edited = {step.fact.at for step in change.steps if step.name == "edited"}
+            for sent in taken if change.kind not in BEHIND else ():
+                at = sent.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                verified = change.came_to("verified")
+                waited = change.state == "requested" or verified is None or verified >= sent.at
+                assert at not in edited or waited or (sent.data.get("stops_away") or 6) > 5
+            if edited and change.state == "seen_by_carrier":
+                seen = [sent for sent in self.log if sent.kind == "timer.seen" and sent.data["request_id"] == change.id]
+                assert any(sent.data.get("edits", 0) == change.edits for sent in seen)
 
     @invariant()
     def no_redirection_without_every_safeguard(self) -> None:
@@ -261,31 +295,34 @@ class Requests(RuleBasedStateMachine):
 
 
 def _check_safeguards(change: Change, log: list[Sent], now: datetime) -> None:
-    """Hold a redirection that goes on to what has to be there, and to what may not."""
+    """Hold a redirection that goes on to what had to be there before its five days began, and to what may never be."""
     mine = [sent for sent in log if sent.data.get("request_id") == change.id]
     (asked,) = [sent for sent in mine if sent.kind.endswith(".requested")]
-    seen = [sent.data["identity"] for sent in mine if sent.by in ("counter", "adviser") and sent.data.get("identity")]
-    seen += [asked.data["identity"]] if asked.by != "device" else []
-    high = asked.by == "device" or asked.data["risk"] == "high"
-    assert any(each in (("counter",) if high else ("substantial", "counter")) for each in seen)
-    letters = [sent.arrived for sent in mine if sent.kind.endswith(".code_sent")]
-    codes = [
-        sent.arrived for sent in mine if sent.data.get("code_hmac") == f"code-{change.id}" and sent.by == "customer"
-    ]
-    answers = [sent for sent in mine if sent.kind.endswith(".door_checked")]
-    yes = [
-        sent for sent in answers
-        if sent.data["answer"] == "confirms" and sent.by == "device" and sent.data["carrier"] != asked.data.get("carrier")
-    ]  # fmt: skip
-    codes = [code for code in codes if letters and code is not None and code >= min(letters)]  # type: ignore[type-var]
-    proofs = sorted([*codes, *(sent.arrived for sent in yes)])
-    assert proofs
-    if high:
-        assert bool(codes) + len({sent.data["carrier"] for sent in yes}) >= 2
-    accepted = change.came_to("accepted")
+    verified, accepted = change.came_to("verified"), change.came_to("accepted")
+    assert verified is not None
     assert accepted is not None
-    assert now >= accepted >= products.after_working_days(proofs[0], 5)
-    assert not [sent for sent in answers if sent.data["answer"] == "no"]
+    assert now >= accepted >= products.after_working_days(verified, 5)
+    before = [sent for sent in mine if sent.arrived is not None and sent.arrived <= verified]
+    answers = [sent for sent in before if sent.kind.endswith(".door_checked") and sent.by == "device"]
+    seen = [sent.data["identity"] for sent in before if sent.by in ("counter", "adviser") and sent.data.get("identity")]
+    seen += [asked.data["identity"]] if asked.by != "device" else []
+    doubted = any(sent.data["answer"] == "unknown_name" for sent in answers)
+    high = asked.by == "device" or asked.data["risk"] == "high" or doubted
+    assert any(each in (("counter",) if high else ("substantial", "counter")) for each in seen)
+    yes = {sent.data["carrier"] for sent in answers if sent.data["answer"] == "confirms"}
+    proofs = len(yes - {asked.data.get("carrier"), NAMED}) + _gave_the_code(change.id, before)
+    assert proofs >= (2 if high else 1)
+    stopped = {"no", *(f"{NAME}.{what}" for what in ("cancelled", "frozen"))}
+    assert not [sent for sent in mine if {sent.kind, sent.data.get("answer")} & stopped]
+
+
+def _gave_the_code(request: str, before: list[Sent]) -> bool:
+    """Tell whether the code of the letter was given: after it, within fourteen days, and before five wrong ones."""
+    letters = [sent.at for sent in before if sent.kind.endswith(".code_sent")]
+    typed = [sent for sent in before if letters and sent.data.get("code_hmac") and sent.by == "customer"]
+    typed = [sent for sent in typed if letters[0] <= sent.at < letters[0] + timedelta(days=14)]
+    right = [sent.data["code_hmac"] == f"code-{request}" for sent in typed]
+    return True in right and right.index(True) < 5
 
 
 def _check_cut_off(change: Change, log: list[Sent], accepted: datetime) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from fieldsvc.requests.risk import Signs, assess
-from handlers import changes, corrections, products
+from handlers import change_states, corrections, products
 from handlers.delivery_change import HANDLER
 from handlers.story import Event, Refused
 from tests.handlers.conftest import MORNING, Story
@@ -44,7 +44,7 @@ class Redirect(Story):
     def states(self) -> list[str]:
         """Every state that still holds of the first request, oldest first."""
         mine = [each for each in self.live.values() if each.data["request_id"] == "DC-1" and _state(each.type)]
-        mine.sort(key=lambda each: (each.occurred_at, changes.STATES.index(_state(each.type))))
+        mine.sort(key=lambda each: (each.occurred_at, change_states.STATES.index(_state(each.type))))
         return [_state(each.type) for each in mine]
 
     @property
@@ -54,7 +54,7 @@ class Redirect(Story):
 
 def _state(name: str) -> str:
     state = name.partition(".")[2]
-    return state if state in changes.STATES else ""
+    return state if state in change_states.STATES else ""
 
 
 @pytest.fixture
@@ -232,9 +232,18 @@ def test_attack_insider_carrier_who_asked_and_confirms_alone(redirect: Redirect)
     assert "verified" not in redirect.states
 
 
-def test_attack_insider_carrier_who_is_the_beneficiary(redirect: Redirect) -> None:
-    redirect.ask(details={**DETAILS, "names": ["CAMILLE"]})
-    redirect.door("confirms", 60, carrier="Camille")
+@pytest.mark.parametrize(
+    ("names", "carrier"),
+    [
+        (["CAMILLE"], "Camille"),
+        (["Mme Camille Essai", "M. Paul Martin"], "Camille Essai"),
+        (["Essai-Martin Camille"], "Camille ESSAI"),
+        (["Famille Lefèvre"], "Zoé Lefevre"),
+    ],
+)
+def test_attack_insider_carrier_who_is_the_beneficiary(redirect: Redirect, names: list[str], carrier: str) -> None:
+    redirect.ask(details={**DETAILS, "names": names})
+    redirect.door("confirms", 60, carrier=carrier)
     redirect.wait(12 * DAY)
     assert not redirect.was_active
 
@@ -364,10 +373,10 @@ def test_the_new_address_and_the_names_are_in_nothing_that_is_said(redirect: Red
     assert not any(word in text for word in ("Lyon", "Martin", "example.org", "+336", "right"))
 
 
-def test_the_table_leads_only_to_states_and_every_state_but_the_first_is_led_to() -> None:
-    targets = {to for _, to in changes.TABLE.values()}
-    assert targets == set(changes.STATES) - {"requested"}
-    assert {state for states, _ in changes.TABLE.values() for state in states} <= set(changes.STATES)
+def test_the_table_leads_only_to_states_and_every_state_is_led_to() -> None:
+    targets = {to for _, to in change_states.TABLE.values()}
+    assert targets == set(change_states.STATES)  # to the first one it leads back: what is edited is asked anew
+    assert {state for states, _ in change_states.TABLE.values() for state in states} <= set(change_states.STATES)
 
 
 OUTCOMES = [
@@ -399,6 +408,71 @@ def test_what_becomes_of_a_wish_for_an_item(
     story.add("timer.ended", {"what": what, "where": where} if where else {"what": what}, 20, by="server")
     (said,) = story.said(f"delivery_change.{state}")
     assert (said.get("reason"), said.get("instead")) == (reason, None if state == "applied" else ended)
+
+
+def test_what_is_edited_keeps_its_reference_and_is_unseen_until_the_carrier_saw_it_so(new_story: Any) -> None:
+    story = new_story("delivery_change", ITEM)
+    about = {"request_id": "DC-1", "item_id": "LL456789015FR"}
+    own = {"contact": {"email": "a@example.org", "lang": "fr"}}
+    asked = {**about, "kind": "neighbour", "on_sheet": True, "details": {"neighbour": "M. Un", **own}}
+    story.add("delivery_change.requested", {**asked, "asked_by": "customer"}, by="customer")
+    story.add("timer.seen", about, 10, by="server")
+    edit = {**about, "on_sheet": True, "details": {"neighbour": "M. Deux", "contact": {"email": "thief@example.org"}}}
+    decision = story.add("delivery_change.edited", {**edit, "stops_away": 20}, 20, by="customer")
+    assert decision.answer["declined"] is None
+    assert story.body["now"]["requests"] == {"DC-1": "on_sheet"}
+    (row,) = [write.args for write in decision.writes if write.query == "request.save"]
+    assert row[24] is True  # the sheet has a new version
+    assert row[26].value["details"] == {"neighbour": "M. Deux", **own}
+    assert told(decision) == [("delivery_change_news", "a@example.org")]  # who was told is told, and nobody else
+    story.add("timer.seen", about, 25, by="server")  # a late word about the sheet of before
+    assert story.body["now"]["requests"] == {"DC-1": "on_sheet"}
+    story.add("timer.seen", {**about, "edits": 1}, 30, by="server")
+    assert story.body["now"]["requests"] == {"DC-1": "seen_by_carrier"}
+    names = [each.type.partition(".")[2] for each in story.live.values()]
+    assert names == [
+        *("requested", "verified", "accepted", "on_sheet", "seen_by_carrier"),
+        *("edited", "verified", "accepted", "on_sheet", "seen_by_carrier"),
+    ]
+    again = story.add("delivery_change.edited", edit, 40, by="customer")  # says what it said
+    assert (again.public_events, story.body["now"]["requests"]) == ([], {"DC-1": "seen_by_carrier"})
+
+
+@pytest.mark.parametrize(
+    ("more", "minute", "edit", "why"),
+    [
+        ({"kind": "neighbour"}, None, {"stops_away": 5}, "carrier_is_near"),
+        ({"kind": "hold"}, 10, {}, "already_loaded"),
+        ({"kind": "proxy", "product": "signed", "identity": "substantial"}, None, {"identity": "account"}, "not_sure"),
+        ({"kind": "neighbour", "asked_by": "carrier"}, None, {}, "closed"),
+    ],
+)
+def test_what_comes_too_late_or_from_nobody_known_edits_nothing(
+    new_story: Any, more: dict[str, Any], minute: float | None, edit: dict[str, Any], why: str
+) -> None:
+    story = new_story("delivery_change", ITEM)
+    about = {"request_id": "DC-1", "item_id": "LL456789015FR"}
+    asked = {**about, "on_sheet": True, "asked_by": "customer", "details": {"neighbour": "M. Un"}, **more}
+    story.add("delivery_change.requested", asked, by="customer")
+    before = dict(story.live), story.body["now"]
+    if minute is not None:
+        story.add("timer.loaded", {}, minute, by="server")
+    change = {**about, "to": "2026-11-29", "details": {"neighbour": "M. Deux"}, **edit}
+    decision = story.add("delivery_change.edited", change, 20, by="customer")
+    assert decision.answer["declined"] == why
+    assert (story.live, story.body["now"]) == before
+
+
+def test_a_redirection_is_not_edited_as_what_was_proved_was_proved_for_what_was_asked(redirect: Redirect) -> None:
+    redirect.ask()
+    redirect.letter()
+    swap = {**ABOUT, "identity": "counter", "details": {"names": ["Mme Martin"], "new_address": "6 rue du Voleur"}}
+    assert (redirect.add("delivery_change.edited", swap, 90, by="customer").answer or {})["declined"] == "closed"
+    redirect.code(DAY)
+    assert (redirect.add("delivery_change.edited", swap, DAY + 9, by="customer").answer or {})["declined"] == "closed"
+    redirect.wait(20 * DAY)
+    assert redirect.states[-1] == "applied"
+    assert "Voleur" not in str([each.data for each in redirect.everything])
 
 
 def test_an_end_that_is_taken_back_or_corrected_is_the_newest_word_of_its_event(new_story: Any) -> None:

@@ -237,3 +237,29 @@ def test_the_wait_at_the_counter_is_measured_and_stays_with_the_operator(item: A
     assert split(HANDLER.publishes[0].data, said)[OPERATIONAL]["waited_s"] == 90
     item.add("item.collected", {**ONE, "proof": PROOF, "arrived_at": "2026-11-20T07:58:30Z"}, 5)
     assert "waited_s" not in item.said("item.collected")[1]
+
+
+def test_those_whom_the_order_names_are_mailed_once_that_it_was_delivered_and_without_links(new_story: Any) -> None:
+    story = new_story("item", "item/LL456789015FR")
+    contacts = [{"email": "a@x.fr", "lang": "en"}, {"mobile": "+33612345678"}, {"email": "a@x.fr"}, "b@x.fr"]
+    order = {"task_id": "t-1", "service": "item", "subject": "item/LL456789015FR", "on": "2026-11-21"}
+    story.add("task.planned", {**order, "contacts": contacts}, by="subscriber")
+    first = story.add("item.delivered", {"item_id": "LL456789015FR", "to": "neighbour"}, 10)
+    (told,) = [write for write in first.writes if write.query == "notice.queue"]
+    assert (told.args[1], told.args[2], told.args[3], told.args[-1].value["to"]) == (
+        *("item_delivered", "email", "en"),
+        "a@x.fr",
+    )
+    assert told.args[-1].value["params"]["to_en"] == "to a neighbour"
+    assert "http" not in str(told)
+    again = story.add("item.delivered", {"item_id": "LL456789015FR", "to": "mailbox"}, 20)
+    assert not [write for write in again.writes if write.query == "notice.queue"]
+
+
+def test_the_sandbox_and_an_order_without_contacts_mail_nobody(new_story: Any) -> None:
+    for number, contacts in (("SBX-1", [{"email": "a@x.fr"}]), ("LL456789015FR", None)):
+        story = new_story("item", f"item/{number}")
+        order = {"task_id": "t-1", "service": "item", "subject": f"item/{number}", "on": "2026-11-21"}
+        story.add("task.planned", order | ({"contacts": contacts} if contacts else {}), by="subscriber")
+        done = story.add("item.delivered", {"item_id": number, "to": "mailbox"}, 10)
+        assert not [write for write in done.writes if write.query == "notice.queue"]

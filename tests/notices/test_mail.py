@@ -1,19 +1,24 @@
 """How notices leave: as a mail with two parts, as a call, not in the quiet hours, and not to who declined them."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from email.message import EmailMessage
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from fieldsvc.following.finding import links_of_mail
 from fieldsvc.journal.sealed import Opener, Vault, open_vault, person_keys
 from fieldsvc.notices.choices import KINDS, Choices
 from fieldsvc.notices.looks import html_of, spoken, text_of
 from fieldsvc.notices.sender import Notices
 from fieldsvc.notices.templates import Words, templates
-from fieldsvc.notices.ways import Mail, Message
+from fieldsvc.notices.ways import Mail, Message, Unsent
+from fieldsvc.requests.links import link_key, open_link
 from fieldsvc.settings import Settings, read_addresses, read_quiet
 from fieldsvc.store import notice as store
 from fieldsvc.store.database import Database
@@ -22,6 +27,7 @@ PARIS = ZoneInfo("Europe/Paris")
 NOON, NIGHT = datetime(2026, 11, 23, 11, tzinfo=UTC), datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 GONE = {"endpoint": "ep_1", "host": "hook.example", "since": "2026-11-23 10:00 UTC"}
 ALERT = {"alert_id": "a1", "kind": "sos", "level": "urgent", "raised_at": "10 h", "run_id": "run-1"}
+DELIVERED = {"number": "LL1", "follows": "item/LL1", "to_fr": "chez un voisin", "to_en": "to a neighbour"}
 
 
 class Taken:
@@ -74,6 +80,15 @@ async def vault(database: Database) -> Vault:
 
 def message(text: str, *, decline: str | None = None) -> Message:
     return Message("019a", "a@example.org", "fr", Words("Bonjour <vous>", text, "Court"), decline)
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["a@x.fr,root", "a@x.fr, b@y.fr", "Post<a@x.fr>", "a@x.fr\r\nBcc: b@y.fr", "a@b@x.fr", "group:a@x.fr;", "", "a"],
+)
+def test_a_mail_goes_to_the_one_address_that_it_is_for_or_nowhere(to: str) -> None:
+    with pytest.raises(Unsent, match="bad_address"):
+        Mail("smtp://x", "Post <post@example.org>")._mail(replace(message("Bonjour"), to=to))
 
 
 def test_a_mail_has_a_plain_part_and_an_html_part_that_needs_nothing_from_anywhere() -> None:
@@ -188,3 +203,30 @@ def test_settings_refuse_hours_and_addresses_that_are_none() -> None:
             Settings(quiet_hours=wrong)
     with pytest.raises(ValueError, match="egress_addresses"):
         Settings(egress_addresses="here")
+
+
+async def test_links_are_made_when_the_mail_is_sent_and_end_with_their_days(database: Database, vault: Vault) -> None:
+    key = link_key(vault)
+    office = Office(database, vault, links=partial(links_of_mail, key, "https://post.example/"))
+    await office.queue("item_delivered", "email", DELIVERED)
+    await office.notices.send_due(NOON)
+    (sent,) = office.way.messages
+    paths = re.findall(r"https://post\.example/suivi/([A-Za-z0-9_-]+)/(contester|satisfaction)", sent.words.text)
+    assert [name for _, name in paths] == ["contester", "satisfaction"]
+    for token, _ in paths:
+        link = open_link(key, token)
+        assert link is not None
+        assert (link.subject, link.rights) == ("item/LL1", frozenset({"see"}))
+        assert open_link(key, token, now=datetime.now(UTC) + timedelta(days=8)) is None
+    assert "7 jours" in sent.words.text
+    assert "suivi" not in sent.words.short
+
+
+async def test_who_wants_no_mail_about_deliveries_gets_none(database: Database, vault: Vault) -> None:
+    office = Office(database, vault, links=partial(links_of_mail, link_key(vault), "https://post.example"))
+    choice = office.choices.read(office.choices.link("lina@example.org", "deliveries").rsplit("/", 1)[1])
+    assert choice is not None
+    await office.choices.decline(choice)
+    await office.queue("item_delivered", "email", DELIVERED)
+    await office.notices.send_due(NOON)
+    assert (office.way.messages, await office.states()) == ([], [("not_sent", "declined")])

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fieldsvc.platform import Platform
-from fieldsvc.simulate.basemap import basemap
 from fieldsvc.simulate.town import Town
 from fieldsvc.work import imports
 from fieldsvc.work.task_import import TaskImport
-from tests.acceptance.service import Service, field_event
-from tests.databases import drop_database, new_database
-from tests.pages.supervised import EMPTY_SITE, Supervised
+from tests.acceptance.service import field_event
+from tests.pages.supervised import Supervised, open_town
 
 LATE_S = 10_800.0  # from the start
 WALKED = 40  # points of a run of yesterday
@@ -133,20 +131,7 @@ def open_boarded(
 ) -> tuple[Boarded, Callable[[], None]]:
     """Start the service; what ends it. Tomorrow is planned as today is, with work at hours on the first round."""
     town = Town(2, rounds=rounds, stops=stops)
-    ground = folder / "basemap.geojson"
-    ground.write_bytes(basemap(town))
-
-    async def prepare(platform: Platform) -> None:
-        await load(platform, town, folder)
-        await imports.create_site(platform.database, EMPTY_SITE)
-
-    url = new_database(postgres_url)
-    service = Service(url, folder, prepare=prepare, basemap=ground)
-
-    def close() -> None:
-        service.close()
-        drop_database(postgres_url, url)
-
+    service, close = open_town(postgres_url, folder, town, load)
     return Boarded(service, town, service.platform.runs.today()), close
 
 

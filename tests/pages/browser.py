@@ -22,6 +22,7 @@ FLAGS = (
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # there is no GPU: to feign one for every page takes longer than the page
 )
 DESKTOP, PHONE = (1280, 800), (390, 844)
 PATIENCE_MS = 30_000  # what is waited for comes at once on a quiet machine
@@ -196,3 +197,22 @@ async def overflow(page: Page) -> list[str]:
         }"""
     )
     return found
+
+
+def opener(watch: Watch, browser: Browser) -> Open:
+    """Open pages of the service that is watched."""
+
+    async def opened(
+        path: str = "/",
+        *,
+        lang: str = "fr",
+        theme: str | None = "light",
+        js: bool = True,
+        role: str | None = None,
+        at: str | None = None,
+        size: tuple[int, int] = DESKTOP,
+        **context: Any,
+    ) -> Page:
+        return await watch.open(browser, path, lang=lang, theme=theme, js=js, role=role, at=at, size=size, **context)
+
+    return opened

@@ -3,18 +3,19 @@
 The tests run in the session's loop, where the browser lives: `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, async_playwright, expect
 
 from fieldsvc.simulate.town import Town
 from tests.acceptance.conftest import _load
 from tests.acceptance.service import Service
 from tests.databases import drop_database, new_database
-from tests.pages.browser import DESKTOP, FLAGS, PATIENCE_MS, Open, Site, Watch, find_browser
+from tests.pages.browser import FLAGS, PATIENCE_MS, Open, Site, Watch, find_browser, opener
+from tests.pages.outbox_bed import Bed
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -56,17 +57,14 @@ async def watch(site: Site) -> AsyncIterator[Watch]:
 async def page(browser: Browser, watch: Watch) -> Open:
     """Open pages: `await page("/supervision", role="supervisor", lang="en", theme="dark", js=True, size=PHONE)`."""
 
-    async def opened(
-        path: str = "/",
-        *,
-        lang: str = "fr",
-        theme: str | None = "light",
-        js: bool = True,
-        role: str | None = None,
-        at: str | None = None,
-        size: tuple[int, int] = DESKTOP,
-        **context: Any,
-    ) -> Page:
-        return await watch.open(browser, path, lang=lang, theme=theme, js=js, role=role, at=at, size=size, **context)
+    return opener(watch, browser)
+
+
+@pytest.fixture
+def bed(page: Open, site: Site) -> Callable[..., Any]:
+    """Open a tab that is joined and has the phone's queue: `await bed()`."""
+
+    async def opened(**more: Any) -> Bed:
+        return await Bed.joined(site, await page("/", **more))
 
     return opened

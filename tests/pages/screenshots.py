@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ from tests.pages.browser import DESKTOP, FLAGS, PHONE, find_browser
 FOLDER = Path("screenshots")
 WIDE = (1920, 1080)
 YOURS = "T19"  # the round that the demo leaves to whoever looks
+OFFICE = "villeneuve-centre"  # where the clerk of the demo is
+CUSTOMER = "claire"  # who signs in with the demo's own provider
 TAKEN_IN = re.compile(rb"in ([0-9,]+) ")
 EVENTS, LONGEST_S, SETTLE_MS, MAP_MS = 250, 300.0, 1_500, 6_000  # a map without a graphics card takes its time
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture: of which page, as whom, how large; `click` are elements that are pressed first."""
+    """One picture: of which page, as whom, how large; `do` is done first: an element is pressed, or a text put into it."""
 
     name: str
     path: str
@@ -41,25 +44,27 @@ class Shot:
     size: tuple[int, int] = DESKTOP
     lang: str = "fr"
     theme: str = "light"
-    click: Sequence[str] = ()
+    do: Sequence[str | tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The demo's own file, and the sheet of the round that is left to you."""
+    """The demo's own file, the sheet of the round that is left to you, and that of a round of the clerk's office."""
 
     url: str
     people: Mapping[str, Mapping[str, str]]
+    customer: Mapping[str, str]
     device: Mapping[str, Any]
     sheet: Mapping[str, Any]
+    office_sheet: Mapping[str, Any]
 
     def first(self, service: str) -> Mapping[str, Any]:
         """Return the round's first task of a service, with its stop."""
-        for stop in self.sheet["stops"]:
-            for task in stop["tasks"]:
-                if task["service"] == service:
-                    return {**task, "stop_id": stop["stop_id"]}
-        raise LookupError(f"no {service} on {YOURS}")
+        return _first(self.sheet, service)
+
+    def item(self, *, office: bool = False) -> str:
+        """Return the number of an item of your round, or of one of the clerk's office."""
+        return str(_first(self.office_sheet if office else self.sheet, "item")["subject"]).removeprefix("item/")
 
 
 def shots(demo: Demo) -> Iterator[Shot]:
@@ -67,6 +72,8 @@ def shots(demo: Demo) -> Iterator[Shot]:
     yield Shot("home", "/", role=None)
     yield Shot("home-phone", "/", role=None, size=PHONE)
     yield from _of_supervision()
+    yield from _of_customers(demo)
+    yield from _of_desks(demo)
     yield from _of_phone(demo)
 
 
@@ -76,7 +83,7 @@ def _of_supervision() -> Iterator[Shot]:
     yield Shot("live-wide", "/supervision", size=WIDE)
     yield Shot("live-dark", "/supervision", theme="dark")
     yield Shot("live-en", "/supervision", lang="en")
-    yield Shot("live-round", "/supervision", size=WIDE, click=(first,))
+    yield Shot("live-round", "/supervision", size=WIDE, do=(first,))
     yield Shot("live-narrow", "/supervision", size=PHONE)
     for name in ("morning", "alerts", "replay", "addresses", "reports", "health", "phones"):
         yield Shot(name, f"/supervision/{name}")
@@ -85,6 +92,51 @@ def _of_supervision() -> Iterator[Shot]:
         yield Shot(f"{name}-narrow", f"/supervision/{name}", size=PHONE)
     yield Shot("national", "/supervision/national", role="operator")
     yield Shot("national-dark-en", "/supervision/national", role="operator", lang="en", theme="dark")
+
+
+def _of_customers(demo: Demo) -> Iterator[Shot]:
+    button, away = "main form button >> nth=0", datetime.now(UTC).date() + timedelta(days=4)
+    found = (("#number", demo.customer["item_id"]), ("#postcode", demo.customer["postcode"]), button)
+    changing = (("#number", demo.item()), ("#postcode", demo.customer["postcode"]), button, "main a.button >> nth=0")
+    hold = (*changing, "#kind-hold", button, ("#until", away.isoformat()), button)
+    check = (*hold, ("#email", "claire@example.org"), button)
+    for end, how in (("", {}), ("-dark-en", {"lang": "en", "theme": "dark"}), ("-narrow", {"size": PHONE})):
+        yield Shot(f"suivi{end}", "/suivi", role=None, **how)
+        yield Shot(f"suivi-fault{end}", "/suivi", role=None, do=(button,), **how)
+        yield Shot(f"suivi-status{end}", "/suivi", role=None, do=found, **how)
+        yield Shot(f"suivi-change{end}", "/suivi", role=None, do=changing, **how)
+        yield Shot(f"suivi-change-check{end}", "/suivi", role=None, do=check, **how)
+        for name in ("avis", "aide", "reexpedition", "sign-in", "demandes", "accessibilite", "confidentialite"):
+            yield Shot(f"suivi-{name}{end}", f"/suivi/{name}", role=None, **how)
+        for name in ("compte", "foyer", "foyer/adresse", "visites", "demandes", "reexpedition"):
+            yield Shot(f"suivi-my-{name.replace('/', '-')}{end}", f"/suivi/{name}", role="customer", **how)
+    yield Shot("suivi-request", "/suivi", role=None, do=(*check, button))
+
+
+def _of_desks(demo: Demo) -> Iterator[Shot]:
+    about, order = f"/adviser/items/{demo.item()}", ".partner-list a >> nth=0"
+    pages: Mapping[str, tuple[str, str]] = {
+        "partner": ("partner", "/partner"),
+        "partner-form": ("partner", "/partner/new/medication"),
+        "counter": ("counter", "/counter"),
+        "counter-item": ("counter", f"/counter/items/{demo.item(office=True)}"),
+        "counter-returns": ("counter", "/counter/returns"),
+        "counter-waits": ("counter", "/counter/waits"),
+        "adviser": ("adviser", "/adviser"),
+        "adviser-item": ("adviser", f"{about}?reason=complaint"),
+        "adviser-change": ("adviser", f"{about}/change?reason=complaint&kind=neighbour"),
+        "adviser-cases": ("adviser", "/adviser/cases"),
+        "integrations": ("member", "/integrations"),
+        "integrations-new": ("member", "/integrations/endpoints/new"),
+        **{
+            f"integrations-{name}": ("member", f"/integrations/{name}")
+            for name in ("keys", "catalogue", "feed", "audit", "sandbox", "certify")
+        },
+    }
+    for end, how in (("", {}), ("-dark-en", {"lang": "en", "theme": "dark"}), ("-narrow", {"size": PHONE})):
+        for name, (role, path) in pages.items():
+            yield Shot(name + end, path, role=role, **how)
+        yield Shot(f"partner-order{end}", "/partner?show=all", role="partner", do=(order,), **how)
 
 
 def _of_phone(demo: Demo) -> Iterator[Shot]:
@@ -123,8 +175,11 @@ class Studio:
             await page.evaluate("(hash) => { location.hash = hash; }", shot.path.partition("#")[2])
         else:
             await page.goto(self._demo.url + shot.path)
-        for target in shot.click:
-            await page.locator(target).click()
+        for each in shot.do:
+            if isinstance(each, str):
+                await page.locator(each).click()
+            else:
+                await page.locator(each[0]).fill(each[1])
         await page.wait_for_timeout(MAP_MS if "/supervision" in shot.path else SETTLE_MS)
         await page.screenshot(path=FOLDER / f"{shot.name}.png", full_page="/supervision" not in shot.path)
 
@@ -144,11 +199,21 @@ class Studio:
         page.set_default_timeout(30_000)
         if shot.role == "carrier":
             await self._on_duty(page, shot.theme)
+        elif shot.role == "customer":
+            await self._with_provider(page)
         elif shot.role is not None:
             await page.goto(self._demo.people[shot.role]["sign_in_url"])
             await page.locator("main button").first.click()
             await page.wait_for_url("**/signed-in")
         return page
+
+    async def _with_provider(self, page: Page) -> None:
+        """Sign a customer in with the demo's own provider, whose people have their names twice for a password."""
+        await page.goto(f"{self._demo.url}/suivi/sign-in/provider")
+        for name, text in (("login", CUSTOMER), ("password", f"{CUSTOMER}-{CUSTOMER}")):
+            await page.locator(f"input[name={name}]").fill(text)
+            await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{self._demo.url}/**")
 
     async def _on_duty(self, page: Page, theme: str) -> None:
         """Become the phone of the round that the demo leaves to you; the first one draws the start before it begins."""
@@ -167,13 +232,27 @@ class Studio:
 
 async def _read(folder: Path) -> Demo:
     found = orjson.loads((folder / "demo.json").read_bytes())
-    device = next(each for each in found["devices"] if each["round"] == YOURS)
-    headers = {"Authorization": f"Bearer {device['token']}"}
-    async with aiohttp.ClientSession(found["url"], headers=headers, trust_env=False) as client:
+    yours = next(each for each in found["devices"] if each["round"] == YOURS)
+    theirs = next(each for each in found["devices"] if each["site"] == OFFICE and each["round"] != YOURS)
+    sheets = [await _sheet(found["url"], device["token"]) for device in (yours, theirs)]
+    return Demo(found["url"], found["people"], found["customer"], yours, *sheets)
+
+
+async def _sheet(url: str, token: str) -> Mapping[str, Any]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(url, headers=headers, trust_env=False) as client:
         async with client.get("/v1/runs/current") as answer:
             run_id = (await answer.json())["run_id"]
         async with client.get(f"/v1/runs/{run_id}/sheet") as answer:
-            return Demo(found["url"], found["people"], device, await answer.json())
+            return dict(await answer.json())
+
+
+def _first(sheet: Mapping[str, Any], service: str) -> Mapping[str, Any]:
+    for stop in sheet["stops"]:
+        for task in stop["tasks"]:
+            if task["service"] == service:
+                return {**task, "stop_id": stop["stop_id"]}
+    raise LookupError(f"no {service} on {sheet['run_id']}")
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -89,11 +89,19 @@ def _ago(seconds: float) -> str:
 def open_supervised(postgres_url: str, folder: Path) -> tuple[Supervised, Callable[[], None]]:
     """Start the service; what ends it."""
     town = Town(2, rounds=9, stops=40)
+    service, close = open_town(postgres_url, folder, town, _load)
+    return Supervised(service, town, service.platform.runs.today()), close
+
+
+def open_town(
+    postgres_url: str, folder: Path, town: Town, load: Callable[[Platform, Town, Path], Awaitable[None]]
+) -> tuple[Service, Callable[[], None]]:
+    """Start the service of a town, with its ground and a site that has no rounds; what ends it."""
     ground = folder / "basemap.geojson"
     ground.write_bytes(basemap(town))
 
     async def prepare(platform: Platform) -> None:
-        await _load(platform, town, folder)
+        await load(platform, town, folder)
         await imports.create_site(platform.database, EMPTY_SITE)
 
     url = new_database(postgres_url)
@@ -103,7 +111,7 @@ def open_supervised(postgres_url: str, folder: Path) -> tuple[Supervised, Callab
         service.close()
         drop_database(postgres_url, url)
 
-    return Supervised(service, town, service.platform.runs.today()), close
+    return service, close
 
 
 async def bare(route: Route) -> None:

@@ -34,7 +34,9 @@ def test_every_phrase_that_a_script_says_is_there() -> None:
         for key in words_of("fr")
         if key.startswith(prefix)
     }
-    for path in (path for name in SCRIPTS for path in (FOLDER / "supervision" / name).glob("*.js")):
+    paths = [path for name in SCRIPTS for path in (FOLDER / "supervision" / name).glob("*.js")]
+    assert {path.parent.name for path in paths} == set(SCRIPTS)
+    for path in paths:
         text = path.read_text(encoding="utf-8")
         counted = set(COUNTED.findall(text))
         missing = (set(SAID.findall(text)) | counted | {f"{each}_one" for each in counted}) - known

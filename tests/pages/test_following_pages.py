@@ -14,8 +14,8 @@ from tests.pages.browser import Open, Site, Watch, overflow, violations
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SMALL = (320, 640)
 WORDS: dict[str, dict[str, str]] = {
-    "fr": {"find": "Suivre un envoi", "wrong": "Nous ne trouvons pas", "planned": "Votre envoi est prévu"},
-    "en": {"find": "Follow an item", "wrong": "We find no item", "planned": "Your item is planned"},
+    "fr": {"find": "Suivre un envoi", "wrong": "Nous ne trouvons pas", "planned": "Votre envoi arrive bientôt"},
+    "en": {"find": "Follow an item", "wrong": "We find no item", "planned": "Your item is coming soon"},
 }
 
 

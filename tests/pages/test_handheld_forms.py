@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from fieldsvc import platform
 from fieldsvc.simulate.town import Town
@@ -15,7 +15,7 @@ from tests.acceptance.conftest import _load
 from tests.acceptance.service import Service
 from tests.databases import drop_database, new_database
 from tests.handlers.test_conformance import NEW_SERVICE
-from tests.pages.browser import DESKTOP, Open, Site, Watch, overflow, violations
+from tests.pages.browser import Open, Site, Watch, opener, overflow, violations
 from tests.pages.handheld import Phone, stored
 from tests.sizes import sized
 
@@ -107,25 +107,6 @@ def with_swans(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     yield Site(service, town, service.platform.runs.today())
     service.close()
     drop_database(postgres_url, url)
-
-
-def opener(watch: Watch, browser: Browser) -> Open:
-    """Open pages of another service than the one that all of these tests share."""
-
-    async def opened(
-        path: str = "/",
-        *,
-        lang: str = "fr",
-        theme: str | None = "light",
-        js: bool = True,
-        role: str | None = None,
-        at: str | None = None,
-        size: tuple[int, int] = DESKTOP,
-        **context: Any,
-    ) -> Page:
-        return await watch.open(browser, path, lang=lang, theme=theme, js=js, role=role, at=at, size=size, **context)
-
-    return opened
 
 
 async def test_a_handler_in_a_new_file_has_its_form_on_the_phone_is_filled_sent_and_accepted(

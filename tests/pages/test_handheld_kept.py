@@ -1,7 +1,6 @@
 """What the phone keeps and for how long: through another store, another app, a sign-out; and its places and pictures."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,16 +15,6 @@ from tests.pages.outbox_bed import SKEWED, Bed, answering, problem, signal, stor
 from tests.pages.supervised import Gate
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest.fixture
-def bed(page: Open, site: Site) -> Callable[..., Any]:
-    """Open a tab that is joined: `await bed()`."""
-
-    async def opened(**more: Any) -> Bed:
-        return await Bed.joined(site, await page("/", **more))
-
-    return opened
 
 
 # Another store, another app, another day

@@ -1,6 +1,5 @@
 """The phone's outbox in a real browser: saved before it is sent, in order, once, and what is wrong says why."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,16 +14,6 @@ from tests.pages.browser import Open, Site, Watch
 from tests.pages.outbox_bed import SKEWED, Bed, answering, problem, sent_ids, signal, stored, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest.fixture
-def bed(page: Open, site: Site) -> Callable[..., Any]:
-    """Open a tab that is joined: `await bed()`."""
-
-    async def opened(**more: Any) -> Bed:
-        return await Bed.joined(site, await page("/", **more))
-
-    return opened
 
 
 # Saved before anything is sent

@@ -14,7 +14,7 @@ from fieldsvc.journal.receipts import verify
 from fieldsvc.web.documents import openapi
 from fieldsvc.web.pages.words import words_of
 from fieldsvc.work.proof_document import read_key
-from handlers.changes import STATES
+from handlers.change_states import STATES
 from tests.media.pictures import signature
 from tests.pages.browser import Open, Site, Watch, overflow, violations
 from tests.pages.handheld import Phone

@@ -44,7 +44,7 @@ async def test_a_case_is_opened_without_a_script_at_320_pixels(site: Site, page:
     await opened.locator("#wrong-damaged").check()
     await opened.locator("#text").fill("Carton ouvert")
     await press(opened)
-    await expect(opened.locator("dl.answers")).to_contain_text("Carton ouvert")
+    await expect(opened.locator("dl.facts")).to_contain_text("Carton ouvert")
     assert await overflow(opened) == []
     await press(opened)
     await expect(opened.locator("h1")).to_contain_text("CT-")

@@ -101,3 +101,14 @@ def test_templates_hold_no_styles_no_handlers_and_no_scripts_of_their_own() -> N
         for tag in re.findall(r"<script\b[^>]*>", text):
             assert "src=" in tag or 'type="application/json"' in tag, (path.name, tag)
         assert text.count("<h1") <= 2, path.name
+
+
+def test_the_sheet_of_forms_restyles_nothing_of_the_sheet_of_every_page() -> None:
+    rule = re.compile(
+        r"^ *([.#a-z][^{}@/;]*?) \{", re.MULTILINE
+    )  # both are on each page: the later one would win everywhere
+    every, forms = (
+        set(rule.findall((FOLDER / name).read_text(encoding="utf-8"))) for name in ("style.css", "forms.css")
+    )
+    assert len(every) > 100
+    assert every & forms == set()

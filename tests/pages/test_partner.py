@@ -67,7 +67,7 @@ async def test_a_pharmacist_orders_a_pouch_without_a_script_on_a_narrow_screen(
     await expect(opened.get_by_role("heading", level=1)).to_contain_text(re.compile("P-[0-9A-Z]{12}"))
     await expect(opened.get_by_role("link", name="Imprimer l'étiquette")).to_be_visible()
     await good(opened)
-    await opened.get_by_role("button", name="Médicaments remis par la pharmacie").click()
+    await opened.get_by_role("button", name="Confier la pochette au facteur").click()
     await expect(opened.locator(".partner-chain")).to_contain_text("par vous")
     await good(opened)
 

@@ -89,7 +89,7 @@ async def test_one_question_a_page_then_all_answers_then_a_reference(counter: Co
     person, path = visitor(counter)
     page = await person.get(path)
     assert (page.status, page.heading) == (200, "What do you want to change?")
-    assert "more than 5 stops away" in page.text  # the cut-off is said before
+    assert "Possible until the carrier is 5 stops away." in page.text  # the cut-off is said before
     page = await person.post(page.action, kind="neighbour")
     assert page.heading == "With which neighbour?"
     page = await person.post(page.action, neighbour="Mme Durand, 2e")
@@ -168,6 +168,22 @@ async def test_a_second_wish_against_the_first_is_not_offered(counter: Counter) 
     page = await person.get(path)
     assert re.search(r'value="safe_place" disabled', page.text)
     assert "Another request is already under way." in page.text
+
+
+async def test_who_has_neither_mail_nor_mobile_is_called_back(counter: Counter) -> None:
+    person, path = visitor(counter)
+    page = await person.post((await person.get(path)).action, kind="neighbour")
+    page = await person.post(page.action, neighbour="Mme Durand")
+    wrong = await person.post(page.action, voice="01 23")
+    assert (wrong.status, 'href="#voice"' in wrong.text) == (422, True)
+    page = await person.post(page.action, voice="01 23 45 67 89")
+    assert "+33123456789" in page.text
+    page = await person.post(page.action)
+    assert "+33123456789" in page.text
+    (row,) = await counter.office.fetch("select way, sealed, lang from notice where template = 'delivery_change_news'")
+    (told,) = await counter.office.opener.open_blobs([row["sealed"]])
+    assert (row["way"], told["to"]) == ("voice", "+33123456789")
+    assert await counter.office.value("select count(*) from request where request::text like '%23456789%'") == 0
 
 
 async def test_answers_open_only_under_the_link_that_they_were_begun_with(counter: Counter) -> None:
@@ -283,7 +299,9 @@ async def test_a_customer_who_proved_who_they_are_names_the_door_and_gets_a_lett
     assert "DC-" in mine.text
     other = await customer(counter, "hugo")
     assert "DC-" not in (await other.get("/suivi/demandes")).text
-    assert "by the address of its page" in (await Visitor(counter, {}).get("/suivi/demandes")).text
+    assert (
+        "open the address of your request&#39;s page again" in (await Visitor(counter, {}).get("/suivi/demandes")).text
+    )
 
 
 async def leads_to_a_proof(counter: Counter, person: Visitor, page: Answer) -> None:

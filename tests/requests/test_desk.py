@@ -291,7 +291,8 @@ async def test_the_carrier_asks_at_the_door_and_staff_see_only_their_own_site(co
 
 async def test_nothing_personal_of_a_request_is_in_the_database_in_clear(counter: Counter) -> None:
     details = {"neighbour": "CANARI", "contact": {"email": "canari@example.org"}}
-    await counter.ask(counter.about_item("neighbour", **details))
+    status, made = await counter.ask(counter.about_item("neighbour", **details))
+    assert (status, await counter.office.value("select id from request")) == (201, made["request_id"])
     async with counter.office.database.acquire() as connection:
         names = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
         for row in names:

@@ -148,6 +148,20 @@ async def test_an_adviser_types_the_code_of_the_letter_for_a_caller(counter: Cou
     assert (await counter.state(reference))[0] == "verified"
 
 
+async def test_after_the_last_wrong_code_the_fault_still_stands_on_the_page_that_it_links_to(counter: Counter) -> None:
+    headers = await counter.person("counter")
+    body = {**MOVE, "delivery_point_id": counter.point, "identity": "counter"}
+    _, made = await counter.call("POST", CHANGES, body, **headers)
+    reference = made["request_id"]
+    await counter.requests.work(datetime.now(UTC))
+    staff, path = await adviser(counter), f"/adviser/changes/{reference}"
+    for _ in range(5):
+        page = await staff.post(path, act="code", code="AAA-AAA-AAA")
+        assert (page.status, page.text.count('href="#code"'), page.text.count('id="code"')) == (422, 1, 1)
+    assert (await counter.state(reference))[:2] == ("expired", "too_many_tries")
+    assert 'name="code"' not in page.text
+
+
 async def test_messages_of_two_requests_on_one_address_do_not_mix(counter: Counter) -> None:
     reference, path = await opened(counter)
     person = Visitor(counter, {})

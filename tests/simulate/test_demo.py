@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from fieldsvc import demo
+from fieldsvc import demo, demo_town
 from fieldsvc.platform import open_platform
 from fieldsvc.settings import Settings
 from fieldsvc.simulate.run import Stopped
@@ -39,12 +39,12 @@ async def test_a_demo_of_an_earlier_version_gets_the_rounds_the_phones_and_the_g
 ):
     path = settings.var_dir / "demo-kept.json"
     async with open_platform(settings, database_url) as platform:
-        await demo._prepared(platform, settings, small(rural=0))
+        await demo_town.prepared(platform, settings, small(rural=0))
         before = remembered(settings)
         earlier = {name: before[name] for name in ("devices", "subscriber", "pharmacy", "endpoint")}
         path.write_bytes(orjson.dumps(earlier))
         (settings.var_dir / "basemap.geojson").unlink()
-        kept = await demo._prepared(platform, settings, small(rural=3))
+        kept = await demo_town.prepared(platform, settings, small(rural=3))
         assert kept.devices[:2] == before["devices"]
         assert Counter(device["round"] for device in kept.devices) == {"T01": 1, "T02": 1, "R01": 1, "R02": 2, "R03": 1}
         assert kept.subscriber == before["subscriber"]
@@ -62,9 +62,9 @@ async def test_a_demo_of_an_earlier_version_gets_the_rounds_the_phones_and_the_g
 async def test_the_second_start_changes_nothing_and_the_spare_belongs_to_the_same_carrier(settings, database_url):
     town = small(rural=3)
     async with open_platform(settings, database_url) as platform:
-        first = await demo._prepared(platform, settings, town)
+        first = await demo_town.prepared(platform, settings, town)
         ground = (settings.var_dir / "basemap.geojson").stat()
-        assert await demo._prepared(platform, settings, town) == first
+        assert await demo_town.prepared(platform, settings, town) == first
     of_r02 = [device["carrier"] for device in first.devices if device["round"] == "R02"]
     assert len(of_r02) == 2
     assert len(set(of_r02)) == 1
@@ -81,9 +81,9 @@ def test_a_days_replay_begins_some_hours_ago_but_never_the_day_before():
 
 def test_a_run_goes_on_where_the_last_one_of_the_same_day_stopped():
     def kept(start_at):
-        return demo.Kept([], {}, {}, stopped=Stopped(start_at, start_at + 60, {"d-1": start_at + 30}).as_json)
+        return demo_town.Kept([], {}, {}, stopped=Stopped(start_at, start_at + 60, {"d-1": start_at + 30}).as_json)
 
     now = time.time()
     assert demo._stopped_today(kept(now - 1), PARIS) == Stopped(now - 1, now + 59, {"d-1": now + 29})
     assert demo._stopped_today(kept(now - 2 * 86_400), PARIS) is None
-    assert demo._stopped_today(demo.Kept([], {}, {}), PARIS) is None
+    assert demo._stopped_today(demo_town.Kept([], {}, {}), PARIS) is None

@@ -87,6 +87,7 @@ def test_a_change_is_asked_for_a_caller_with_what_was_checked_and_sent_twice_it_
     form = desks.page("adviser", f"{path}{WHY}&kind=neighbour").body.decode()
     key = re.findall(r'name="key" value="([^"]+)"', form)[0]
     said = {"kind": "neighbour", "reason": "complaint", "key": key, "identity": "none", "neighbour": "Mme Durand, 3e"}
+    said["mobile"] = "06 12 34 56 78"  # as the caller says it
     assert desks.post("adviser", path, **{**said, "neighbour": ""}).status == 422
     where = desks.led("adviser", path, **said)
     assert desks.led("adviser", path, **said) == where

@@ -1,5 +1,6 @@
 """`/counter`: scanned, identity seen, signed, handed over; by keyboard alone, without a script, and nobody else's office."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -77,6 +78,38 @@ def test_the_code_of_a_paper_notice_leads_to_what_it_was_left_for(desks: Desks) 
     typed = f"{code[:3]}-{code[3:6]}-{code[6:]}".lower()
     assert desks.led("clerk", "/counter", code=typed).startswith(f"/counter/items/{number}?")
     assert desks.post("far", "/counter", code=typed).status == 422
+
+
+def test_the_code_of_the_notice_or_of_the_phone_stands_for_the_signature(desks: Desks) -> None:
+    letters = "9XQ2M7K4"
+    code = letters + notice_code.check_letter(letters)
+    given = {**HANDING, "signing": "code"}
+    noticed, other = desks.waiting(), desks.waiting()
+    desks.say("delivery_attempted", noticed, reason="absent", next="office_hold", notice_code=code)
+    wrong = desks.post("clerk", f"/counter/items/{other}", **given, code=code)
+    assert (wrong.status, b'href="#code"' in wrong.body) == (422, True)
+    assert desks.post("clerk", f"/counter/items/{noticed}", **given).status == 422
+    desks.led("clerk", f"/counter/items/{noticed}", **given, code=code.lower())
+    assert "item.collected" in desks.published(noticed)
+    link = desks.link(other)
+    here = desks.led("nobody", f"{link}/ici")
+    (digits,) = re.findall(r'<p class="code">(\d{3} \d{3})</p>', desks.page("nobody", here).body.decode())
+    ticket = parse_qs(urlsplit(here).query)["ticket"][0]
+    path = desks.led("clerk", "/counter", code=ticket)
+    nearly = f"{(int(digits.replace(' ', '')) + 1) % 10**6:06}"
+    assert desks.post("clerk", path, arrived=ticket, **given, code=nearly).status == 422
+    assert desks.post("clerk", path, **given, code=digits).status == 422  # the ticket is not shown
+    desks.led("clerk", path, arrived=ticket, **given, code=digits)
+    assert "item.collected" in desks.published(other)
+
+
+def test_registered_mail_is_signed_for_and_no_code_stands_for_it(desks: Desks) -> None:
+    number = desks.waiting(requirements=["registered"])
+    refused = desks.post("clerk", f"/counter/items/{number}", **{**HANDING, "signing": "code"}, code="123456")
+    assert (refused.status, "Registered mail is signed for" in refused.body.decode()) == (422, True)
+    link = desks.link(number)
+    page = desks.page("nobody", desks.led("nobody", f"{link}/ici")).body.decode()
+    assert not re.search(r'<p class="code">\d{3} \d{3}</p>', page)
 
 
 def test_an_item_that_does_not_lie_here_is_not_handed_over(desks: Desks) -> None:

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from fieldsvc.errors import TooMany
-from fieldsvc.following.finding import MOST, Finder
+from fieldsvc.following.finding import MOST
 from fieldsvc.requests.links import Link, link_key, open_link, seal_link
 from fieldsvc.web.following import FINDER, FOLLOWING, LINK_KEY
 from handlers import notice_code
@@ -112,8 +112,12 @@ def counter(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(autouse=True)
 def _no_tries(counter: Counter) -> None:
     """Every test begins with nobody having tried anything."""
-    app = counter.service.app
-    app[FINDER]._tries = Finder(app[FINDER]._known, counter.service.platform.vault)._tries
+
+    async def forget() -> None:
+        async with counter.service.platform.database.acquire() as connection:
+            await connection.execute("delete from tried")
+
+    counter.service.call(forget())
 
 
 def test_whoever_knows_the_number_and_the_postcode_gets_a_link_that_says_nothing(counter: Counter) -> None:
@@ -122,7 +126,7 @@ def test_whoever_knows_the_number_and_the_postcode_gets_a_link_that_says_nothing
     assert re.fullmatch(r"/suivi/[A-Za-z0-9_-]{100,}", path)
     assert number not in path
     assert counter.link(number) != path
-    for lang, said in (("fr", "Votre envoi est prévu"), ("en", "Your item is planned")):
+    for lang, said in (("fr", "Votre envoi arrive bientôt"), ("en", "Your item is coming soon")):
         page = counter.page(path, lang)
         assert f"<h1>{said}</h1>" in page
         assert number in page
@@ -238,7 +242,7 @@ def test_the_page_tells_each_step_in_words_and_where_the_item_waits(counter: Cou
     assert "<h1>Votre envoi est en cours de distribution</h1>" in counter.page(path)
     counter.say("item.delivery_attempted", 200, item_id=number, reason="dog", next="office_hold", stop_id="st-118")
     page = counter.page(path)
-    assert "Motif : Accès impossible." in page
+    assert "<p>Accès impossible.</p>" in page
     assert "Il part au bureau" in page
     assert "dog" not in page
     counter.say("item.held", 100, item_id=number, office="Pantin centre", shelf="B-12", until=until)
@@ -292,7 +296,7 @@ def test_the_interval_and_the_stops_are_told_only_on_duty_and_in_the_bag(counter
     fix = {"fixed_at": format_time(datetime.now(UTC)), "lat": 48.93784, "lon": 2.15801, "accuracy_m": 5.0}
     sent = counter.service.ask("POST", "/v1/positions", {"fixes": [fix]}, headers=counter.who["device"], to_json=True)
     assert sent.status == 200
-    _until(lambda: "3 arrêts au plus avant vous" in counter.page(path))
+    _until(lambda: "3 adresses au plus avant la vôtre" in counter.page(path))
     counter.say("run.ended", 0, run_id=counter.run)
     counter.service.app[FOLLOWING].approaches._told.clear()
     assert "arrêts" not in counter.page(path)
@@ -311,7 +315,7 @@ def test_the_code_of_a_paper_notice_opens_what_it_is_about_and_nothing_more(coun
     assert first in page
     assert second in page
     (other,) = re.findall(rf'<a href="(/suivi/[^"]+)">(?:{first}|{second})</a>', page)
-    assert "Votre envoi a été présenté" in counter.page(other)
+    assert "pas pu vous remettre votre envoi" in counter.page(other)
     wrong = counter.notice(letters + ("2" if code[-1] != "2" else "3"))
     assert wrong.status == 422
     assert b"Nous ne trouvons pas d" in wrong.body
@@ -366,8 +370,14 @@ def test_words_alone_are_there_in_both_languages(counter: Counter) -> None:
     assert b'value="RK123456785FR"' in linked
 
 
+def test_everybody_finds_where_to_sign_in(counter: Counter) -> None:
+    assert 'href="/suivi/sign-in"' in counter.page("/suivi")
+    for path in ("/", "/suivi/sign-in"):
+        assert 'href="/staff/sign-in"' in counter.page(path)
+
+
 def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -249,6 +249,30 @@ def test_an_order_is_taken_back_until_the_carrier_has_it(village: Village) -> No
     assert (refused.status, "Il est trop tard pour annuler ici" in words(refused)) == (409, True)
 
 
+def test_the_times_and_the_word_of_an_order_are_changed_until_the_carrier_has_it(village: Village) -> None:
+    pharmacy = village.pharmacy
+    times = (("from", "09:00"), ("until", "11:00"), ("notes", "Sonner"))
+    path = pharmacy.orders("medication", (*village.pouch(*times), ("place", village.address)))
+    number = own_id(pharmacy.page(path))
+    form = pharmacy.get(f"{path}/change").body.decode()
+    assert all(f'value="{clock}"' in form for clock in ("09:00", "11:00"))
+    assert "Sonner" in form
+    wrong = pharmacy.post(f"{path}/change", ("from", "15:00"), ("until", "14:00"))
+    assert (wrong.status, "Erreur" in wrong.body.decode()) == (422, True)
+    assert pharmacy.post(f"{path}/change", ("from", "14:00"), ("until", "16:00"), ("notes", "Au fond")).status == 303
+    page = pharmacy.page(path)
+    assert number in page
+    assert "Mme Jeanne Essai" in page  # what was not asked is as it was
+    assert "de 14 h" in page
+    assert "Au fond" in pharmacy.get(f"{path}/change").body.decode()
+    assert village.partners["other"].post(f"{path}/change").status == 404
+    assert pharmacy.post(f"{path}/change", csrf="x").status == 403
+    village.carrier("medication.picked_up", pouch_id=number, seal_intact=True)
+    assert pharmacy.get(f"{path}/change").status == 404
+    late = pharmacy.post(f"{path}/change", ("notes", "Trop tard"))
+    assert (late.status, "Il est trop tard pour modifier ici" in words(late)) == (409, True)
+
+
 def test_a_danger_to_an_order_stands_first_in_the_list(village: Village) -> None:
     pharmacy = village.pharmacy
     path = pharmacy.orders("medication", (*village.pouch(name="Mme Menacée"), ("place", village.address)))

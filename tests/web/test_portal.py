@@ -5,21 +5,30 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 
 from fieldsvc.access import accounts, tokens
 from fieldsvc.publishing.signing import verify
+from fieldsvc.store import attempts
+from fieldsvc.store.attempts import Attempt
+from fieldsvc.web.pages.words import words_of
+from fieldsvc.web.portal import REMEDIES
 from fieldsvc.web.portal_snippets import SNIPPETS
 from tests.acceptance.conftest import World, a_world
 from tests.acceptance.service import Answer, field_event, fresh
+from tests.web.pressing import form_of
 
 FORM = "application/x-www-form-urlencoded"
+PATH, KEY = re.compile(r"/integrations/endpoints/ep_[0-9a-f]{32}"), re.compile(r"whsec_[A-Za-z0-9+/]{43}=")
 SUBSCRIBERS = Path(__file__).parents[2] / "docs" / "subscribers.md"
 
 
@@ -77,13 +86,20 @@ class Someone:
         headers = {"Cookie": f"fieldsvc_session={self.session}; fieldsvc_lang=fr", "Content-Type": FORM}
         return self.world.service.ask("POST", path, body.encode(), headers=headers)
 
+    def press(self, page: str, button: str, **typed: str) -> Answer:
+        """Press a button of a page as a browser without scripts does, after typing something over what stands there."""
+        sheet = form_of(self.get(page).body.decode(), button)
+        fields: dict[str, list[str]] = {}
+        for name, value in sheet.fields:
+            fields.setdefault(name, []).append(value)
+        return self.post(sheet.action or page, token=fields.pop("csrf")[0], **{**fields, **typed})
+
     def make(self, url: str, **fields: Any) -> tuple[str, str]:
         """Make an endpoint by the form; its path and key."""
         made = self.post("/integrations/endpoints/new", **{**ALL, "url": url, **fields})
         assert made.status == 201, made.body.decode()
         page = html.unescape(made.body.decode())
-        paths = re.findall(r"/integrations/endpoints/ep_[0-9a-f]{32}", page)
-        return paths[0], re.findall(r"whsec_[A-Za-z0-9+/]{43}=", page)[0]
+        return PATH.findall(page)[0], KEY.findall(page)[0]
 
 
 ALL: Mapping[str, Any] = {
@@ -127,11 +143,18 @@ def receiver() -> Iterator[Receiver]:
 
 def until(found: Callable[[], Any]) -> Any:
     """Poll until something is there."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not (there := found()):
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.05)
     return there
+
+
+def once_of(someone: Someone, page: str) -> str:
+    """The token with which a form is shown."""
+    found = re.search(r'name="once" value="([0-9a-f]{32})"', someone.shows(page))
+    assert found is not None, page
+    return found[1]
 
 
 def say(world: World, *names: str) -> str:
@@ -186,6 +209,12 @@ def test_a_private_address_is_refused_in_words_and_what_was_filled_in_stays(memb
     assert 'value="https://10.1.2.3/hook"' in page
     assert 'value="Mine"' in page
     assert 'href="#url"' in page
+    boxes = re.findall(r'name="types" value="([a-z_.]+)"', member.shows("/integrations/endpoints/new"))
+    every = member.post(
+        "/integrations/endpoints/new", **{**ALL, "url": "https://a.example/", "which": "some", "types": boxes}
+    )
+    assert (len(boxes) > 100, every.status) == (True, 422)  # more than an endpoint may name, said in words
+    assert "50 au plus" in html.unescape(every.body.decode())
 
 
 def test_attempts_are_listed_filtered_and_opened(world: World, member: Someone, receiver: Receiver) -> None:
@@ -236,21 +265,37 @@ def test_a_receiver_that_is_gone_is_mended_and_gets_what_it_missed(
     assert until(lambda: "terminé" in member.shows(path))
 
 
+def test_t12_the_key_changes_and_both_signatures_are_valid_without_a_script(
+    member: Someone, receiver: Receiver
+) -> None:
+    made = member.press("/integrations/endpoints/new", "Créer le point d'accès", url=receiver.url)
+    (path, *_), (first,) = PATH.findall(made.body.decode()), set(KEY.findall(html.unescape(made.body.decode())))
+    rotated = member.press(f"{path}/secret", "Créer une nouvelle clé")
+    (second,) = set(KEY.findall(html.unescape(rotated.body.decode())))
+    assert first != second
+    assert member.press(path, "Envoyer un exemple").headers["location"].endswith("?done=tested")
+    headers, body = receiver.came[-1]
+    assert re.fullmatch(r"v1,\S+ v1,\S+", headers["webhook-signature"])
+    for key in (first, second):
+        assert verify([key], headers, body, now=time.time()) == headers["webhook-id"]
+    same = member.press(f"{path}/edit", "Enregistrer")  # sent as it stands, it changes nothing
+    assert same.headers["location"] == f"{path}?done=changed"
+    assert member.press(path, "Mettre en pause").headers["location"].endswith("?done=paused")
+    assert member.press(path, "Reprendre où il s'est arrêté").headers["location"].endswith("?done=resumed")
+
+
 def test_each_deed_acts_and_is_noted(world: World, member: Someone, receiver: Receiver) -> None:
-    path, first = member.make(receiver.url)
+    path, _secret = member.make(receiver.url)
     endpoint = path.rsplit("/", 1)[1]
     assert member.post(path, do="pause").headers["location"].endswith("?done=paused")
     assert "en pause" in member.shows(path)
     assert member.post(path, do="resume", **{"from": "now"}).headers["location"].endswith("?done=skipped")
-    rotated = member.post(f"{path}/secret", overlap="hour")
-    (second,) = set(re.findall(r"whsec_[A-Za-z0-9+/]{43}=", html.unescape(rotated.body.decode())))
+    assert member.post(f"{path}/secret", overlap="hour").status == 200
     member.post(f"{path}/test")
-    headers, body = receiver.came[-1]
-    assert len(headers["webhook-signature"].split()) == 2
-    assert all(verify([key], headers, body, now=time.time()) for key in (first, second))
     assert member.post(f"{path}/secret", overlap="soon").status == 422
     assert member.post(path, do="nonsense").status == 400
     assert member.post(path, do="again", what="failed", **{"from": "hier"}).status == 422
+    assert member.post(path, do="again", what="failed", **{"from": "2026-01-01T00:00"}).status == 303
     assert member.post(path, do="remove").status == 422
     assert member.post(path, do="remove", sure="yes").headers["location"] == "/integrations?done=removed"
     assert member.get(path).status == 404
@@ -263,8 +308,107 @@ def test_each_deed_acts_and_is_noted(world: World, member: Someone, receiver: Re
             )
         return [row["action"] for row in rows]
 
-    deeds = ["created", "paused", "skipped", "key_rotated", "tested", "removed"]
-    assert world.service.call(noted()) == [f"endpoint.{deed}" for deed in deeds]
+    again = member.post(path, do="again", what="rewind", **{"from": "2026-01-01T00:00"})
+    assert again.status == 404
+    deeds = [
+        "endpoint.created",
+        "endpoint.paused",
+        "replay.skip",
+        "endpoint.rotated",
+        "endpoint.tested",
+        "replay.recover",
+    ]
+    assert world.service.call(noted()) == [*deeds, "endpoint.removed"]
+    history = member.shows("/integrations/audit")
+    assert "<code>replay." not in history  # every deed has its words
+    assert "<code>endpoint." not in history
+
+
+def test_a_form_that_is_sent_twice_makes_one_endpoint_and_shows_its_key_twice_for_a_while(
+    world: World, member: Someone, receiver: Receiver
+) -> None:
+    new = "/integrations/endpoints/new"
+    filled = {**ALL, "url": receiver.url, "description": fresh("twice"), "once": once_of(member, new)}
+    with ThreadPoolExecutor(4) as pool:  # somebody who clicks and clicks
+        answers = list(pool.map(lambda _: member.post(new, **filled), range(4)))
+    assert [each.status for each in answers] == [201] * 4
+    keys = {key for each in answers for key in KEY.findall(html.unescape(each.body.decode()))}
+    assert len(keys) == 1
+    paths = {path for each in answers for path in PATH.findall(each.body.decode())}
+    (path,) = paths
+    shown = member.shows("/integrations")
+    assert shown.count(filled["description"]) == 1
+    other = member.post(new, **{**filled, "description": "otherwise"})
+    assert other.status == 201  # filled in otherwise it is another endpoint
+    assert PATH.findall(other.body.decode())[0] != path
+    rotation = {"overlap": "hour", "once": once_of(member, f"{path}/secret")}
+    twice = [member.post(f"{path}/secret", **rotation) for _ in range(2)]
+    assert len({key for each in twice for key in KEY.findall(html.unescape(each.body.decode()))}) == 1
+    assert len(world.shop.ask("GET", f"/v1/endpoints/{path.rsplit('/', 1)[1]}").json()["secrets"]) == 2
+
+    async def an_hour_passes() -> None:
+        async with world.service.platform.database.acquire() as connection:
+            await connection.execute("update endpoint_secret set created_at = created_at - interval '1 hour'")
+
+    world.service.call(an_hour_passes())
+    late = member.post(new, **filled)
+    assert (late.status, late.headers["location"]) == (303, path)
+    again = {"do": "again", "what": "side", "from": "2026-01-01T00:00", "once": once_of(member, path)}
+    assert {member.post(path, **again).headers["location"] for _ in range(2)} == {f"{path}?done=side"}
+    assert member.shows(path).count("tout, à côté</a>") == 1
+
+
+def test_a_type_is_found_however_many_other_requests_came_after_it(
+    world: World, member: Someone, receiver: Receiver
+) -> None:
+    path, _secret = member.make(receiver.url)
+    item = say(world, "item.loaded")
+    until(lambda: "<code>item.loaded</code>" in member.shows(path))
+    endpoint, now = path.rsplit("/", 1)[1], datetime.now(UTC)
+    others = [
+        Attempt(endpoint, f"evt_{UUID(int=n)}", 1, now + timedelta(microseconds=n), 200, 1, None, b"", subject="x/1")
+        for n in range(1, 901)
+    ]
+    world.service.call(attempts.add(world.service.platform.database, others))
+    listed = member.shows(f"{path}?type=item.loaded").partition('id="attempts"')[2]
+    assert f"item/{item}" in listed
+    assert f"item/{item}" in member.shows(f"{path}?type=fieldsvc.item.loaded.v1,task.*")
+    assert "Aucun envoi ne répond" in member.shows(f"{path}?type=item.held")
+
+
+def test_a_batch_names_its_events_and_an_event_is_sent_again_from_the_list(
+    world: World, member: Someone, receiver: Receiver
+) -> None:
+    path, _secret = member.make(receiver.url, batch="20")
+    assert member.post(path, do="pause").status == 303
+    items = [say(world, "item.loaded") for _ in range(3)]
+    assert member.post(path, do="resume").status == 303
+    name = until(lambda: next((h["webhook-id"] for h, _ in receiver.came if "_b" in h["webhook-id"]), None))
+    page = until(lambda: found.body.decode() if (found := member.get(f"{path}/events/{name}")).status == 200 else None)
+    inside = re.findall(rf"{path}/events/(evt_[0-9a-f-]+(?:_[0-9]+)?)\"", page)
+    assert len(inside) == int(name.split("_b")[1].split("_")[0])
+    assert "<code>task.planned</code>" in page
+    assert f"item/{items[0]}" in member.shows(f"{path}/events/{inside[0]}") or len(items) > 1
+    again = member.post(f"{path}/resend", event_id=inside[0], to="list", type="task.*")
+    assert again.headers["location"] == f"{path}?type=task.%2A&done=resent"
+    assert receiver.came[-1][0]["webhook-id"] == inside[0]
+
+
+def test_who_suffers_reads_since_when_why_and_what_to_do(world: World, member: Someone, receiver: Receiver) -> None:
+    receiver.status = 401
+    path, _secret = member.make(receiver.url, schedule="0 600")
+    say(world, "item.loaded")
+    page = until(lambda: found if "Dernier échec" in (found := member.shows(path)) else None)
+    behind = r"<dt>En attente</dt><dd>([2-9]) <span[^>]*>· sujets à part : 1"
+    until(lambda: re.search(behind, member.shows(path).replace("\xa0", " ")))  # the head, and what waits behind it
+    assert "a-t-il la clé de ce point d'accès" in page
+    assert '<span class="state state--alert">401</span>' in page
+    assert "a-t-il la clé" in member.shows("/integrations")
+
+
+def test_every_failure_that_has_a_remedy_has_its_words() -> None:
+    known = {key for key in words_of("fr") if key.startswith("portal_remedy.")}
+    assert {f"portal_remedy.{each}" for each in REMEDIES} == known
 
 
 def test_another_accounts_endpoint_is_not_there_and_a_form_of_elsewhere_does_nothing(

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from fieldsvc.access import accounts, enrolment, tokens
-from fieldsvc.web.rights import ACCOUNT, ANYONE, CUSTOMER, DEVICE, MACHINE, RIGHTS, TABLE, Credential
+from fieldsvc.web.rights import RIGHTS, TABLE
+from fieldsvc.web.rights_row import ACCOUNT, ANYONE, CUSTOMER, DEVICE, MACHINE, Credential
 from fieldsvc.work.imports import create_site
 from tests.acceptance.service import Answer, Service
 from tests.databases import drop_database, new_database
@@ -168,6 +169,8 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/suivi/demandes"): Who.ANYONE,
     ("GET", "/suivi/demandes/{ref}/{token}"): Who.LINK,
     ("POST", "/suivi/demandes/{ref}/{token}"): Who.LINK,
+    ("GET", "/suivi/demandes/{ref}/{token}/modifier"): Who.LINK,
+    ("POST", "/suivi/demandes/{ref}/{token}/modifier"): Who.LINK,
     ("GET", "/suivi/stop/{ref}/{token}"): Who.LINK,
     ("POST", "/suivi/stop/{ref}/{token}"): Who.LINK,
     ("GET", "/suivi/dossier/{ref}"): Who.ANSWERER,
@@ -260,6 +263,8 @@ ROUTES: dict[tuple[str, str], Who] = {
     ("GET", "/partner/orders/{id}"): Who.PARTNER,
     ("GET", "/partner/orders/{id}/label"): Who.PARTNER,
     ("GET", "/partner/orders/{id}/proof"): Who.PARTNER,
+    ("GET", "/partner/orders/{id}/change"): Who.PARTNER,
+    ("POST", "/partner/orders/{id}/change"): Who.PARTNER,
     ("POST", "/partner/orders/{id}/cancel"): Who.PARTNER,
     ("POST", "/partner/orders/{id}/say"): Who.PARTNER,
     ("GET", "/supervision/phones"): Who.SUPERVISOR,

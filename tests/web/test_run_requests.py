@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from fieldsvc.requests.of_run import may
-from handlers.changes import OPEN, STATES, TABLE
+from handlers.change_states import OPEN, STATES, TABLE
 from tests.acceptance.service import fresh
 from tests.web.supervising import Room, a_room
 

@@ -3,10 +3,14 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fieldsvc.store import round as rounds
+from fieldsvc.store.database import Database
 from fieldsvc.work.imports import create_site, import_addresses, layout_rounds
+from fieldsvc.work.placement import Placer
 from geo.address_parts import address_of
 from tests.work.conftest import PARIS, Office
 
@@ -48,6 +52,30 @@ async def test_without_any_address_or_round_nothing_is_certain(empty: Office) ->
     found = await empty.placer.place("1 rue A, 93140 Bondy")
     await empty.placer.warm()
     assert (found["score"], found["round_id"], found["normalised"], found["ambiguous"]) == (0.0, None, None, True)
+
+
+async def test_a_reader_who_gives_up_waiting_does_not_make_the_next_one_begin_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gate, read, times = asyncio.Event(), asyncio.Event(), rounds.read_all, 0
+
+    async def slow(database: Database) -> Any:
+        nonlocal times
+        times += 1
+        begun.set()
+        await gate.wait()
+        return await read(database)
+
+    monkeypatch.setattr(rounds, "read_all", slow)
+    placer, address = Placer(office.database), office.town.rounds[0].stops[7].point.address
+    first = asyncio.create_task(placer.place(address))
+    await begun.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    second = asyncio.create_task(placer.place(address))
+    gate.set()
+    assert (await second)["round_id"] == office.town.rounds[0].round_id
+    assert times == 1
 
 
 def test_parts_may_be_lines_or_named() -> None:

@@ -9,6 +9,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fieldsvc.access.callers import Person
+from fieldsvc.web.auth import SESSION_COOKIE
 from fieldsvc.web.middlewares import View
 from fieldsvc.web.pages.files import has_file, static_url
 from fieldsvc.web.pages.words import LANGUAGES, choose_language, words_of
@@ -64,7 +65,8 @@ def render(
 
     Templates know `t(key, **values)`, `words(prefix)` (for a script's JSON block, keys without the prefix), `lang`,
     `theme` (light, dark or none: as the device likes), `static_url(name)`, `has_file(name)`, `exists(path)` (is there
-    such a page?), `offers(path)` (and may this person see it?), `here`, `switch(lang=…)` (this page otherwise), and `person`.
+    such a page?), `offers(path)` (and may this person see it?), `here`, `switch(lang=…)` (this page otherwise), `person`, and
+    `has_session`: somebody may be signed in although the view does not know who.
     """
     known = _known(request, person, kept or {})
     text = _environment().get_template(template).render(**values, **known)
@@ -95,7 +97,13 @@ def _known(request: web.Request, person: Person | None, kept: Mapping[str, str])
         return "?" + urlencode({**kept, **changed})
 
     wished = _wish(request, "theme", THEME_COOKIE, THEMES)
-    told = {"lang": language, "theme": wished, "here": request.path, "person": person}
+    told = {
+        "lang": language,
+        "theme": wished,
+        "here": request.path,
+        "person": person,
+        "has_session": SESSION_COOKIE in request.cookies,
+    }
     return {**told, "t": t, "words": words, "exists": exists, "offers": offers, "switch": switch}
 
 
@@ -143,6 +151,11 @@ def _keep(request: web.Request, answer: web.Response, name: str, cookie: str, kn
         answer.del_cookie(cookie, path="/")
 
 
+def _begun(text: str) -> str:
+    """Begin a line with a capital; `capitalize` would also make small letters of the others."""
+    return text[:1].upper() + text[1:]
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -153,4 +166,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(static_url=static_url, has_file=has_file)
+    made.filters["begun"] = _begun
     return made

@@ -21,7 +21,7 @@ from fieldsvc.web.reference.operation import (
 from fieldsvc.web.reference.schemas import Schema
 from fieldsvc.web.tasks import KEY_HEADER
 from fieldsvc.work import errors as w
-from handlers.changes import STATES
+from handlers.change_states import STATES
 from handlers.products import KINDS
 
 _WORDS = record({"fr": STRING, "en": STRING})

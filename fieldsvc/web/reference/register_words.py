@@ -108,7 +108,7 @@ FRENCH: Mapping[str, French] = {
     "who is calling": French(
         "qui appelle",
         "contrat de travail, contrat : seul qui y a droit peut voir ou dire quelque chose",
-        "facteur et établissement d'un téléphone ; nom, courriel, établissement et rôle d'un compte ; nom d'une clé d'API, et dernier jour où elle a servi ; qualifications d'un facteur ; empreintes des jetons, des liens et des codes",
+        "facteur et établissement d'un téléphone ; nom, courriel, établissement et rôle d'un compte ; nom d'une clé d'API, et dernier jour où elle a servi ; qualifications d'un facteur ; empreintes des jetons, des liens, des codes, et de ce qui a été essayé en vain",
         "personne à l'extérieur ; l'exploitant",
     ),
     "who looked": French(

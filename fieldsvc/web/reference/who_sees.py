@@ -24,7 +24,8 @@ from fieldsvc.web.reference.operation import Content
 from fieldsvc.web.reference.operations import OPERATIONS
 from fieldsvc.web.reference.supervision import LIVE
 from fieldsvc.web.reference.webhooks import BODIES
-from fieldsvc.web.rights import TABLE, Own
+from fieldsvc.web.rights import TABLE
+from fieldsvc.web.rights_row import Own
 from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, FieldClass, split
 from handlers.registry import Registry
 from handlers.story import EventType, PublicType

@@ -111,10 +111,6 @@ export function follow(view, on) {
   if (carrier) goTo(view, carrier.at, Math.max(view.map.getZoom(), 15));
 }
 
-export function centre(view, place) {
-  goTo(view, place, Math.max(view.map.getZoom(), 15));
-}
-
 export function showAll(view) {
   if (view.home.bounds) view.map.fitBounds(view.home.bounds, { ...view.home.fitBoundsOptions, animate: !isStill() });
 }

@@ -1,7 +1,7 @@
 // One report: before and after with the difference in words, what is known of it, and the decision.
 
 import { clock, has, moment, t } from "../words.js";
-import { el, press } from "../board/dom.js";
+import { el, press } from "../dom.js";
 import { number, shortDay, dayOf } from "../board/told.js";
 import { differing, isPicture, needsPlace, written } from "./judging.js";
 

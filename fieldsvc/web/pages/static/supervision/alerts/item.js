@@ -2,7 +2,7 @@
 
 import { glyph } from "../shapes.js";
 import { ago, clock, config, moment, t } from "../words.js";
-import { el, press } from "../board/dom.js";
+import { el, press } from "../dom.js";
 import { count, roundOf, shortDay, street } from "../board/told.js";
 import { kindKey } from "./queue.js";
 

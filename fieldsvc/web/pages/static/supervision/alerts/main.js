@@ -3,7 +3,7 @@
 import { Fault, get, getAll, send } from "../api.js";
 import { listen } from "../feed.js";
 import { config, t } from "../words.js";
-import { $, announce, el, say } from "../board/dom.js";
+import { $, announce, el, say } from "../dom.js";
 import { five, whyNot } from "../board/five.js";
 import { count, dayOf } from "../board/told.js";
 import { alertItem } from "./item.js";

@@ -2,7 +2,7 @@
 
 import { Fault } from "../api.js";
 import { clock, t } from "../words.js";
-import { say } from "./dom.js";
+import { say } from "../dom.js";
 
 const KNOWN = new Set([0, 401, 403, 404, 429]);
 

@@ -4,9 +4,8 @@ import { boundsOf } from "../line.js";
 import { makeMap } from "../map.js";
 import { mix, palette } from "../style.js";
 import { config } from "../words.js";
-import { $ } from "./dom.js";
+import { $ } from "../dom.js";
 
-export const TONES = 10;
 const NOTHING = { type: "FeatureCollection", features: [] };
 const ROUND = { "line-cap": "round", "line-join": "round" };
 

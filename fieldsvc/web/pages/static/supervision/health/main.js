@@ -2,7 +2,7 @@
 
 import { get } from "../api.js";
 import { ago, clock, config, moment, t } from "../words.js";
-import { $, el, say } from "../board/dom.js";
+import { $, el, say } from "../dom.js";
 import { five } from "../board/five.js";
 import { duration, number } from "../board/told.js";
 

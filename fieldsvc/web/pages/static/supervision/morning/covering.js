@@ -2,7 +2,7 @@
 
 import { Fault, get, send } from "../api.js";
 import { clock, config, t } from "../words.js";
-import { $, announce, el, say } from "../board/dom.js";
+import { $, announce, el, say } from "../dom.js";
 import { whyNot } from "../board/five.js";
 import { count, listed, roundOf } from "../board/told.js";
 import { stopOf } from "../board/trace.js";

@@ -2,7 +2,7 @@
 
 import { Fault, get, getAll, send } from "../api.js";
 import { config, t } from "../words.js";
-import { $, announce, el, press, say } from "../board/dom.js";
+import { $, announce, el, press, say } from "../dom.js";
 import { five, whyNot } from "../board/five.js";
 import { draw, openMap } from "../board/map.js";
 import { count, listed, roundOf, shiftDay, shortDay } from "../board/told.js";

@@ -2,9 +2,8 @@
 
 import { glyph } from "../shapes.js";
 import { clock, t } from "../words.js";
-import { badge, el } from "../board/dom.js";
+import { el } from "../dom.js";
 import { count, street } from "../board/told.js";
-import { letter } from "./cover.js";
 
 const SHOWN = 6;
 
@@ -48,8 +47,4 @@ export function placeName(run) {
 function localClock(text) {
   const [hour, minute] = text.split(":");
   return t("local_clock", { h: Number(hour), m: minute });
-}
-
-export function letterOf(n) {
-  return badge(letter(n), n % 10);
 }

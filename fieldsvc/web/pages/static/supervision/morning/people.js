@@ -1,7 +1,7 @@
 // Who is there today: the table in which an absence is entered by two touches, and taken back by one.
 
 import { t } from "../words.js";
-import { $, el, press } from "../board/dom.js";
+import { $, el, press } from "../dom.js";
 
 const KINDS = JSON.parse($("kinds").textContent);
 

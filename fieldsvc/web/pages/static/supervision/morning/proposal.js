@@ -1,7 +1,7 @@
 // The proposal: who takes which piece, what it costs, which hours hold, and what nobody can take.
 
 import { clock, t } from "../words.js";
-import { badge, el } from "../board/dom.js";
+import { badge, el } from "../dom.js";
 import { count, duration, listed, roundOf, street } from "../board/told.js";
 import { outcome, sums, takers } from "./cover.js";
 

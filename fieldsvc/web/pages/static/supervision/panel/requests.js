@@ -1,7 +1,7 @@
 // What customers asked of a run's stops, and what its supervisor may answer.
 
 import { get, send } from "../api.js";
-import { button, el, say } from "../dom.js";
+import { el, press, say } from "../dom.js";
 import { clock, dayWord, has, language, t } from "../words.js";
 import { failed, why } from "./part.js";
 
@@ -49,7 +49,7 @@ export function showRequests(view, requests) {
 function line(view, request) {
   const fault = el("p", { class: "fault", role: "alert" });
   const able = request.can.filter((what) => ACTS[what]);
-  const buttons = able.map((what) => button(t(`request_${what}`), "button--quiet", () => act(view, request, what, fault)));
+  const buttons = able.map((what) => press(t(`request_${what}`), () => act(view, request, what, fault)));
   const state = t(has(`request_state_${request.state}`) ? `request_state_${request.state}` : "request_state_other");
   return el("li", { dataset: { request: request.request_id } },
     el("p", { class: "requests__what" }, el("b", { text: request.title[language] }), request.what?.[language] ? ` · ${request.what[language]}` : ""),

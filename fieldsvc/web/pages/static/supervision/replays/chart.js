@@ -1,7 +1,7 @@
 // Distance over time of several rounds: solid where the phone spoke, dashed where it did not, a tick where it came late.
 
 import { clock, distance } from "../words.js";
-import { el } from "../board/dom.js";
+import { el } from "../dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDE, HIGH] = [1000, 320];

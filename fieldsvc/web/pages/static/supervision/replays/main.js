@@ -3,7 +3,7 @@
 import { Fault, get, getAll } from "../api.js";
 import { measure, piece, pointAt } from "../line.js";
 import { clock, config, dayWord, distance, t } from "../words.js";
-import { $, announce, badge, el, say } from "../board/dom.js";
+import { $, announce, badge, el, say } from "../dom.js";
 import { five, whyNot } from "../board/five.js";
 import { draw, feature, openMap } from "../board/map.js";
 import { count, duration, shiftDay } from "../board/told.js";

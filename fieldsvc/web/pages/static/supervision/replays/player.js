@@ -1,7 +1,7 @@
 // The common clock: a slider, play and stop, a speed, and the arrow keys from minute to minute.
 
 import { clock, t } from "../words.js";
-import { $, say } from "../board/dom.js";
+import { $, say } from "../dom.js";
 
 const FRAME_MS = 100;
 const STEP_MS = 60_000;

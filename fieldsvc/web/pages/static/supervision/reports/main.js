@@ -2,7 +2,7 @@
 
 import { get } from "../api.js";
 import { config, language, t } from "../words.js";
-import { $, el, say } from "../board/dom.js";
+import { $, el, say } from "../dom.js";
 import { five } from "../board/five.js";
 import { count, monthWord, number } from "../board/told.js";
 import { query, tables } from "./figures.js";
