@@ -211,7 +211,8 @@ def answering(userinfo: tuple[str, bytes], nonce: str) -> Answering:
     made = Answering(Client(ISSUER, CLIENT, None, "openid email", (), loopback=False))
     paths = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
     known = {"issuer": ISSUER, **{name: f"{ISSUER}/{name}" for name in paths}}
-    given = {"id_token": token(claims(nonce=nonce)), "access_token": ACCESS_TOKEN}
+    now = time.time()  # of this test: the whole run may take longer than a token lives
+    given = {"id_token": token(claims(nonce=nonce, iat=now - 1, exp=now + 300)), "access_token": ACCESS_TOKEN}
     bodies = {"/.well-known/openid-configuration": known, "/token_endpoint": given, "/jwks_uri": {"keys": KEYS}}
     made.answers = {path: ("application/json", json.dumps(body).encode()) for path, body in bodies.items()}
     made.answers["/userinfo_endpoint"], made.asked = userinfo, []

@@ -105,12 +105,14 @@ class View {
     const sent = of("accepted", "undone").reverse();
     const left = sent.length - this.most;
     const more = left > 0 ? button({ text: say("outbox_more", { n: Math.min(left, AT_FIRST) }), kind: "quiet", big: true, onclick: () => ((this.most += AT_FIRST), this.drawLists()) }) : null;
-    const parts = [
-      this.section("refused", of("refused").reverse()),
-      this.section("unsent", of("held", "waiting", "sending", "draft")),
-      this.section("sent", sent.slice(0, this.most), more, sent.length),
-    ].filter(Boolean);
-    this.rows.keepFocus(() => this.lists.replaceChildren(...(parts.length ? parts : [emptyBox()])));
+    this.rows.keepFocus(() => { // making a list already moves the rows that stay as they are
+      const parts = [
+        this.section("refused", of("refused").reverse()),
+        this.section("unsent", of("held", "waiting", "sending", "draft")),
+        this.section("sent", sent.slice(0, this.most), more, sent.length),
+      ].filter(Boolean);
+      this.lists.replaceChildren(...(parts.length ? parts : [emptyBox()]));
+    });
   }
 
   section(kind, entries, more = null, total = entries.length) {
