@@ -52,6 +52,7 @@ lock: ## Write requirements/*.txt anew with uv (UPGRADE=1 takes newer releases, 
 	$(LOCK) pyproject.toml requirements/build.in --extra bench --extra fast --constraint requirements/test.txt \
 		--output-file requirements/bench.txt
 	$(LOCK) requirements/assets.in --output-file requirements/assets.txt
+	$(LOCK) requirements/streams.in --constraint requirements/test.txt --output-file requirements/streams.txt
 
 clean: ## Remove .venv and every cache; data under var stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

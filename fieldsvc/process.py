@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -18,11 +19,15 @@ from fieldsvc.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 log = get_logger()
 ROLES = frozenset({"intake", "publish", "web"})  # what a process of the service may do
 WATCH_S = 1.0
+# Objects made before the youngest are looked through for cycles, and how many such times before the older ones are. What is kept
+# here for hours are large memories without a cycle: to look through all of it takes a second in which nobody is answered.
+COLLECT_AFTER = (50_000, 20, 1_000)
 Answer = TypeVar("Answer")
 
 
 def run(main: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a coroutine on uvloop."""
+    gc.set_threshold(*COLLECT_AFTER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 

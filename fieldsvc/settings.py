@@ -75,6 +75,16 @@ class Settings(BaseSettings):
         le=5,
         description="Least time of a refusal of what is unknown, wrong or another's: all take the same.",
     )
+    phones_first_s: float = Field(
+        360.0,
+        ge=0,
+        le=86_400,
+        description="After a start or an outage, how long nobody is told of what phones left unsaid: they may bring it.",
+    )
+    fast_matching: bool = Field(
+        default=True,
+        description="Match fixes compiled, where the extra `fast` is installed; it is made ready after the start.",
+    )
     rate_limits: bool = Field(default=True, description="Refuse callers who ask too often, with 429 and Retry-After.")
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),

@@ -212,10 +212,6 @@ class Filter:
         place = code if code < self.course.places else self.course.places - 1 - (code - self.mirror)
         return min(max(place, 0) * self.course.step_m, self.course.length_m)
 
-    def knows(self, belief: Belief) -> bool:
-        """Tell whether a belief is of this line: no code of it is beyond the last."""
-        return not len(belief.codes) or int(belief.codes[-1]) < self.mirror + self.course.places
-
     def _mixed(self, one: Belief, other: Belief, *, share: float) -> Belief:
         """Mix two beliefs of the moment of the first; the last sure place is the most probable one of the mixture."""
         codes, at = np.unique(np.concatenate((one.codes, other.codes)), return_inverse=True)

@@ -1,52 +1,34 @@
 """The parts of `geo.fast`: compiled, over plain arrays that the caller owns.
 
-Rows of beliefs are kept in a ring of five arrays: codes, chances, priors, whole numbers (`SIZE`, `TOP`, `RUNG`, `RETURN`) and what led
-there (`GONE` to `SHARE`). Codes that follow on each other are runs, so that sums over a table are sums over slices of it.
+Rows of beliefs are kept in a ring of five arrays: codes, chances, priors, whole numbers (`SIZE`, `TOP`, `RUNG`, `RETURN`), and when it was,
+what led there (`GONE` to `SHARE`) and where the fix was, if that is known (`SEEN`). Codes that follow on each other are runs, so that sums over a table are sums over slices of it.
 """
 
-from math import exp, pi, sqrt
+from math import exp
 from typing import Any
 
-import numba
 import numpy as np
 
-from geo.belief import FIRST_NEAR, FIRST_OFF, FIRST_REVERSED, FIRST_WAY_M, PLACES_KEPT, WINDOW_M
+from geo.belief import (
+    FIRST_NEAR,
+    FIRST_OFF,
+    FIRST_REVERSED,
+    FIRST_WAY_M,
+    GOES_ON,
+    KEPT,
+    PLACES_KEPT,
+    SURE_TO_RETURN_TO,
+    WINDOW_M,
+)
 from geo.course import Ints
-from geo.motion import REACH
+from geo.fast_line import jit
+from geo.motion import REACH, STILL
 from geo.positions import Array
-from geo.sight import HEADING_BESSEL, HEADING_SHARPNESS, HEADING_WRONG
 
 ROOM = PLACES_KEPT + 1
-ALONG, CONFIDENCE, REVERSED, OFF, BACK_TO, EVIDENCE = range(6)
-AT, GONE, PRIOR_GONE, LEAVE, COME, JUMP, ANYWHERE, ASTRAY, SHARE = range(9)
+ALONG, CONFIDENCE, REVERSED, OFF, OFFSET, EVIDENCE = range(6)
+AT, GONE, PRIOR_GONE, LEAVE, COME, JUMP, ANYWHERE, ASTRAY, SHARE, SINCE, SEEN, X, Y = range(13)
 SIZE, TOP, RUNG, RETURN = range(4)
-jit = numba.njit(cache=True, fastmath=True, nogil=True)
-
-
-@jit
-def see(point: Array, line: Any, widest_m: float, places: Ints, seen: Array) -> int:
-    """List the places within reach and the density with which each gives the fix, walked forwards (row 0) and backwards (row 1)."""
-    x, y, ahead_x, ahead_y = line
-    px, py, sigma, reach, temper, hx, hy = point[1:8]
-    peak, scale = 1 / (2 * pi * sigma * sigma), temper / (2 * sigma * sigma)
-    is_headed = hx != 0.0 or hy != 0.0
-    found, p = 0, 0
-    while p < len(x):
-        away = (x[p] - px) ** 2 + (y[p] - py) ** 2
-        if away > reach * reach:
-            p += max(int((sqrt(away) - reach) / widest_m), 1)
-            continue
-        density = peak * exp(-away * scale)
-        places[found], seen[0, found], seen[1, found] = p, density, density
-        if is_headed:
-            along = ahead_x[p] * hx + ahead_y[p] * hy
-            straight = exp(HEADING_SHARPNESS * (along - 1)) / HEADING_BESSEL
-            against = exp(HEADING_SHARPNESS * (-along - 1)) / HEADING_BESSEL
-            seen[0, found] *= HEADING_WRONG + (1 - HEADING_WRONG) * straight
-            seen[1, found] *= HEADING_WRONG + (1 - HEADING_WRONG) * against
-        found += 1
-        p += 1
-    return found
 
 
 @jit
@@ -219,3 +201,73 @@ def begin(codes: Ints, size: int, prior: Array, n: int, step_m: float) -> None:
         walked = (codes[j] if codes[j] < n else codes[j] - (n + REACH + 1)) * step_m
         near = (1 - FIRST_NEAR) / n + FIRST_NEAR * (1 - exp(-step_m / FIRST_WAY_M)) * exp(-walked / FIRST_WAY_M)
         prior[j] = (1 - FIRST_OFF) * near * (1 - FIRST_REVERSED if codes[j] < n else FIRST_REVERSED)
+
+
+@jit
+def keep(ring: Any, slot: int, codes: Ints, prior: Array, density: Array, size: int, weight_off: float) -> float:
+    """Keep what is probable enough in a row of the ring; return the total before."""
+    kept_codes, masses, priors, whole, links = ring
+    weights = prior[:size] * density[:size]
+    total = weights.sum() + weight_off
+    least = KEPT * total
+    if size > PLACES_KEPT:
+        least = max(least, np.sort(weights)[size - PLACES_KEPT])
+    at, mass = 0, weight_off
+    for j in range(size):
+        if weights[j] >= least and at < kept_codes.shape[1]:
+            kept_codes[slot, at], masses[slot, at], priors[slot, at] = codes[j], weights[j], prior[j]
+            mass += weights[j]
+            at += 1
+    for j in range(at):
+        masses[slot, j] /= mass
+    links[slot, GONE] = weight_off / mass
+    whole[slot, SIZE] = at
+    return float(total)
+
+
+@jit
+def settle(ring: Any, slot: int, before: int, settled_s: float) -> None:
+    """Say where a carrier who leaves the round is expected again, and since when he goes on from there."""
+    codes, masses, _, whole, links = ring
+    size, top = whole[slot, SIZE], 0
+    whole[slot, RETURN] = whole[before, RETURN] if before >= 0 else -1
+    whole[slot, TOP] = -1
+    links[slot, SINCE] = 0.0
+    for j in range(size):
+        if masses[slot, j] > masses[slot, top]:
+            top = j
+    near = 0.0
+    for j in range(max(top - 5, 0), min(top + 6, size)):
+        near += masses[slot, j]
+    if size == 0 or near < SURE_TO_RETURN_TO:
+        return
+    code, at = codes[slot, top], links[slot, AT]
+    goes_on = before >= 0 and abs(code - whole[before, TOP]) <= GOES_ON
+    links[slot, SINCE] = links[before, SINCE] if goes_on else at
+    whole[slot, TOP] = code
+    if at - links[slot, SINCE] >= settled_s or whole[slot, RETURN] < 0:
+        whole[slot, RETURN] = code
+
+
+@jit
+def lead(ring: Any, slot: int, before: int, rung: int, figures: Array, n: int) -> None:
+    """Write what leads from one row to the next."""
+    codes, masses, _, whole, links = ring
+    off_per_s, _, jump_per_s, return_per_s, astray_per_s, anywhere, reversed_share = figures[:7]
+    link, off = links[slot], links[before, GONE]
+    dt_s = link[AT] - links[before, AT]
+    still = figures[8] if rung == STILL else 1.0
+    has_return = whole[before, RETURN] >= 0
+    link[LEAVE] = chance_of(off_per_s, dt_s, 0.3)
+    link[COME] = chance_of(return_per_s, dt_s, 0.6)
+    link[JUMP] = chance_of(jump_per_s * still, dt_s, 0.2)
+    link[ASTRAY] = chance_of(astray_per_s, dt_s, 0.2) if has_return else 0.0
+    link[ANYWHERE] = anywhere if has_return else 1.0
+    backwards = 0.0
+    for i in range(whole[before, SIZE]):
+        if codes[before, i] >= n:
+            backwards += masses[before, i]
+    backwards = min(backwards / max(1 - off, KEPT), 1.0)
+    link[SHARE] = reversed_share + (1 - 2 * reversed_share) * backwards
+    link[PRIOR_GONE] = (1 - off) * link[LEAVE] + off * (1 - link[COME])
+    whole[slot, RUNG] = rung

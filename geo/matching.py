@@ -29,34 +29,25 @@ street walked out and back looks the same both ways round until its end, and wit
 **Memory.** Everything is in `State`: immutable, at most 1,000 bytes, distances along the line and nothing beside it (`geo.state`).
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
+from functools import cached_property
 from itertools import pairwise
-from math import hypot, isfinite
+from math import isfinite
 from types import ModuleType
 
 from geo.belief import Belief, Filter, Sight, Spot
+from geo.compiled import compiled, loaded
+from geo.course import cut
 from geo.match import AT_STOP, FORWARD, OFF_ROUND, ON_ROUND, REVERSED, UNKNOWN, Found, Match
-from geo.motion import (
-    PACE_LEARNT,
-    PACE_LEAST,
-    PACE_MOST,
-    PACE_MOVED_M,
-    PACE_WITHIN_S,
-    STANDING_LEARNT,
-    STANDING_WITHIN,
-    STILL_WITHIN,
-    SURE,
-    Model,
-    stands_after_s,
-)
+from geo.motion import REACH, Model
+from geo.pace import paced, stands_still, stood
 from geo.positions import Fix
 from geo.rounds import Round
-from geo.sight import Point, is_usable, points_of, rows_of, seen_standing, sight_of_stop, sights_of
+from geo.sight import Point, is_usable, points_of, seen_standing, sight_of_stop, sights_of
 from geo.state import NO_DWELL, Dwell, Known, State, state_from_bytes
+from geo.telling import OFF, Place, Teller
 
 __all__ = [
     "AT_STOP",
@@ -77,12 +68,9 @@ _MOVING = 0.8
 _STOP_SIGMA_M = 15.0
 _PLACE_SIGMA_M = 8.0
 _STOP_IS_RIGHT = 0.98
-_DWELL_M, _DWELL_S = 10.0, 15.0
-_BESIDE_M = 15.0
-_TOLD = 0.5
-_OFF = 0.5
 _LONG_AGO_S = 1e12
 _FAST_FROM = 1_000
+_MODEL = Model()
 
 
 class Matcher:
@@ -99,18 +87,22 @@ class Matcher:
     ) -> None:
         """Raise EmptyRound when there is nothing to be placed on. An unknown mode counts as on foot.
 
-        `replay` runs compiled where the extra `fast` is installed: many times faster once it was compiled, the same answers. By
-        itself it does so from 1,000 fixes on; `engine` = "fast" (ImportError where it is not installed) or "numpy" decides.
+        `replay` and `follow` run compiled where the extra `fast` is installed: many times faster once it was compiled, the same
+        answers. By itself a replay does so from 1,000 fixes on, and `follow` where `geo.compiled.warm` has made it ready;
+        `engine` = "fast" (ImportError where it is not installed) or "numpy" decides.
         """
         self.round = rnd
         self.mode = mode
         self.lag_fixes = lag_fixes
-        self.model = model or Model()
-        self._course = rnd.course
-        self.filter = Filter(self._course, self.model)
-        self._stops: list[float] = rnd.stop_distances_m.tolist()
+        self.model = model or _MODEL
+        self._teller = Teller(rnd)
         self._engine = engine
         self.usual_mps = _MOVING * SPEED_MPS.get(mode, SPEED_MPS["foot"])
+
+    @cached_property
+    def filter(self) -> Filter:
+        """The filter in numpy, with the course of the round."""
+        return Filter(self.round.course, self.model)
 
     def start(self) -> State:
         """Begin a run of which nothing is known yet."""
@@ -129,21 +121,32 @@ class Matcher:
             return state, Found(self._late(state, fix, point, sight), None)
         return self._take(state, fix, point, sight)
 
+    def follow(self, state: State, fixes: Sequence[Fix]) -> tuple[State, list[Found]]:
+        """Take some fixes in the order of `fixed_at`, each as `update` would; at once, where that runs compiled."""
+        fast, found = self._ready(), []
+        while fixes:
+            run = self._run_of(state, fixes)
+            if not run:
+                state, one = self.update(state, fixes[0])
+                found.append(one)
+            elif fast is not None:
+                state, told = self._followed(fast, state, fixes[:run])
+                found += told
+            else:
+                state, told = self._taken(state, fixes[:run])
+                found += told
+            fixes = fixes[max(run, 1) :]
+        return state, found
+
     def replay(self, fixes: Iterable[Fix]) -> list[Found]:
         """Match a whole run from its start: one Found per fix, in the order given; a fix out of time is late."""
-        every = list(fixes)
-        points = points_of(self._course, [fix for fix in every if is_usable(fix)], self.model)
-        gaps = [_LONG_AGO_S, *(after.at - before.at for before, after in pairwise(points))]
-        if len(points) < len(every) or any(gap <= 0 for gap in gaps):
+        every, state = list(fixes), self.start()
+        fast = self._compiled(len(every))
+        if self._run_of(state, every) < len(every):
             return self._one_by_one(every)
-        fast = self._compiled(len(points))
-        if fast is not None and points:
-            return self._replayed_fast(fast, every, points, gaps)
-        state, found = self.start(), []
-        for fix, point, sight in zip(every, points, sights_of(self._course, points, gaps, self.model), strict=True):
-            state, one = self._take(state, fix, point, sight)
-            found.append(one)
-        return found
+        if fast is not None and every:
+            return self._followed(fast, state, every, keeps=False)[1]
+        return self._taken(state, every)[1]
 
     def anchor(self, state: State, stop_id: str, at: datetime) -> tuple[State, Found]:
         """Take a scan or a served stop: the carrier was at that stop, as good as surely; raise UnknownStop.
@@ -151,7 +154,7 @@ class Matcher:
         One older than the newest fix changes what is believed now by how the carrier can have gone on from there.
         """
         along, moment = self.round.distance_of(stop_id), at.timestamp()
-        sight = sight_of_stop(self._course, along, _STOP_SIGMA_M)
+        sight = sight_of_stop(self.filter.course, along, _STOP_SIGMA_M)
         if state.known and moment < state.known[-1].belief.at:
             newest = state.known[-1]
             belief = self.filter.followed(
@@ -165,12 +168,14 @@ class Matcher:
             kept = state.known if before is None or before.at < moment else state.known[:-1]
             known = (*kept, Known(belief, is_sharp=True, is_anchor=True))[-max(self.lag_fixes, 1) :]
             state = replace(state, known=known, sure_m=along, off_fixes=0, dwell=Dwell(along, moment))
-        spot = Spot(along, 0.99, reversed=False)
-        return state, Found(replace(self._on(spot, None, at), status=AT_STOP, stop_id=stop_id), None)
+        match = self._teller.told(Place(moment, along, 0.99), at, AT_STOP)
+        return state, Found(replace(match, stop_id=stop_id), None)
 
     def at(self, distance_m: float, at: datetime) -> State:
         """Begin at a place along the round that is known from elsewhere."""
-        sight = sight_of_stop(self._course, min(max(distance_m, 0.0), self._course.length_m), _PLACE_SIGMA_M)
+        sight = sight_of_stop(
+            self.filter.course, min(max(distance_m, 0.0), self.filter.course.length_m), _PLACE_SIGMA_M
+        )
         return State((Known(self.filter.placed(at.timestamp(), sight), is_sharp=True),))
 
     def place(self, state: State, fix: Fix) -> Match:
@@ -197,40 +202,75 @@ class Matcher:
         if self._engine == "numpy" or (self._engine is None and fixes < _FAST_FROM):
             return None
         try:
-            return import_module("geo.fast")
+            return loaded()
         except (ImportError, RuntimeError):  # not installed, not for this numpy, no folder to keep what was compiled
             if self._engine == "fast":
                 raise
             return None
 
-    def _replayed_fast(
-        self, fast: ModuleType, fixes: Sequence[Fix], points: Sequence[Point], gaps: Sequence[float]
-    ) -> list[Found]:
-        """Make the matches of what the compiled filter believed."""
-        rows = rows_of(points, gaps, self.model)
-        trace = fast.trace(self.filter, rows, lag=self.lag_fixes, usual_mps=self.usual_mps)
-        now, later = fast.spots_of(trace.now, trace.others), fast.spots_of(trace.later, trace.later_others)
-        dwell, later_dwell, off_fixes, found = NO_DWELL, NO_DWELL, 0, []
-        for i, (fix, point) in enumerate(zip(fixes, points, strict=True)):
-            spot, known, evidence = now[i], fast.known_of(trace.now[i], point), float(trace.now[i, 5])
-            match, dwell = self._told(spot, known, fix.fixed_at, dwell=dwell, off=known.belief.off)
-            off_fixes = off_fixes + 1 if known.belief.off >= _OFF else 0
-            if off_fixes == 1 and match.status == OFF_ROUND:
-                match = replace(match, status=UNKNOWN)
-            confirmed, at = (match, i) if not self.lag_fixes else (None, i - self.lag_fixes)
-            if self.lag_fixes and at >= 0:
-                known = fast.known_of(trace.later[at], points[at])
-                confirmed, later_dwell = self._told(
-                    later[at], known, fixes[at].fixed_at, dwell=later_dwell, off=known.belief.off
-                )
+    def _ready(self) -> ModuleType | None:
+        """Return the compiled filter where it is wanted, and ready: whoever takes fixes as they come does not wait for it."""
+        if self._engine is None:
+            return compiled()
+        return loaded() if self._engine == "fast" else None
+
+    def _run_of(self, state: State, fixes: Sequence[Fix]) -> int:
+        """Count how many of the fixes are usable and each newer than the one before, from the first on; 0 where the state is not ours."""
+        known = state.known
+        if len(known) > max(self.lag_fixes, 1) or any(b.belief.at <= a.belief.at for a, b in pairwise(known)):
+            return 0
+        before, run = known[-1].belief.at if known else -_LONG_AGO_S, 0
+        for fix in fixes:
+            at = fix.fixed_at.timestamp()
+            if at <= before or not is_usable(fix):
+                break
+            before, run = at, run + 1
+        return run
+
+    def _followed(
+        self, fast: ModuleType, state: State, fixes: Sequence[Fix], *, keeps: bool = True
+    ) -> tuple[State, list[Found]]:
+        """Go on compiled, and make the matches of what was believed."""
+        before = state.known[-1].belief.at if state.known else None
+        if before is None or not self._knows(state.known[-1].belief):
+            state = State()
+        lag, held, tell = self.lag_fixes, len(state.known), self._teller.tell
+        how = fast.How(self.model, lag, self.usual_mps, keeps=keeps)
+        told = fast.follow(self.round, how, state, fixes, before=before)
+        dwell, later_dwell, off_fixes, found = state.dwell, state.confirmed_dwell, state.off_fixes, []
+        for k, fix in enumerate(fixes):
+            place, evidence = told.now[k]
+            off_fixes = off_fixes + 1 if place.off >= OFF else 0
+            match, dwell = tell(place, fix.fixed_at, dwell, is_doubted=off_fixes == 1)
+            confirmed, later = (None, told.later[k]) if lag else (match, None)
+            at = k - lag
+            if later is not None and (at >= 0 or not state.known[at + held].is_anchor):
+                moment = fixes[at].fixed_at if at >= 0 else datetime.fromtimestamp(later.moment, UTC)
+                confirmed, later_dwell = tell(later, moment, later_dwell)
             found.append(Found(match, confirmed, evidence))
-        return found
+        known = (*state.known, *told.known)[-max(lag, 1) :]
+        return State(known, told.pace_mps, told.sure_m, off_fixes, told.standing, dwell, later_dwell), found
+
+    def _taken(self, state: State, fixes: Sequence[Fix]) -> tuple[State, list[Found]]:
+        """Go on by usable fixes in order of time, in numpy: all are looked at together."""
+        points, found = points_of(self.filter.course, fixes, self.model), []
+        before = state.known[-1].belief.at if state.known else points[0].at - _LONG_AGO_S if points else 0.0
+        gaps = [after - at for at, after in pairwise([before, *(point.at for point in points)])]
+        sights = sights_of(self.filter.course, points, gaps, self.model)
+        for fix, point, sight in zip(fixes, points, sights, strict=True):
+            state, one = self._take(state, fix, point, sight)
+            found.append(one)
+        return state, found
+
+    def _knows(self, belief: Belief) -> bool:
+        """Tell whether a belief is of this line: no code of it is beyond the last."""
+        return not len(belief.codes) or int(belief.codes[-1]) <= 2 * cut(self.round.length_m)[1] + REACH
 
     def _seen(self, state: State, fix: Fix) -> tuple[Point, Sight]:
-        (point,) = points_of(self._course, [fix], self.model)
+        (point,) = points_of(self.filter.course, [fix], self.model)
         before = [known.belief.at for known in state.known if known.belief.at <= point.at]
         gap_s = point.at - before[-1] if before else _LONG_AGO_S
-        return point, sights_of(self._course, [point], [gap_s], self.model)[0]
+        return point, sights_of(self.filter.course, [point], [gap_s], self.model)[0]
 
     def _way_m(self, state: State, dt_s: float) -> float:
         return (state.pace_mps or self.usual_mps) * dt_s
@@ -239,56 +279,26 @@ class Matcher:
         """Go on by one fix: believe, say what is believed now, and what is confirmed of an earlier fix."""
         before = state.known[-1].belief if state.known else None
         link, dt_s = None, 0.0
-        if before is None or not self.filter.knows(before):
+        if before is None or not self._knows(before):
             belief, evidence = self.filter.first(point.at, sight)
             state = State()
         else:
             dt_s = point.at - before.at
-            is_still = self._is_still(state, point)
+            is_still = stands_still(self.filter, state.standing, point)
             sight = seen_standing(sight, point, self.model) if is_still else sight
             way_m = self._way_m(state, dt_s)
             belief, link, evidence = self.filter.step(before, point.at, sight, way_m=way_m, is_still=is_still)
         spot = self.filter.spot(belief.codes, belief.mass)
-        pace_mps, sure_m = self._moved(state, spot, belief, dt_s=dt_s)
-        off_fixes = state.off_fixes + 1 if belief.off >= _OFF else 0
+        pace_mps, sure_m = paced(state, spot, belief.off, dt_s=dt_s, usual_mps=self.usual_mps)
+        off_fixes = state.off_fixes + 1 if belief.off >= OFF else 0
         known = (*state.known, Known(belief, point.is_sharp, link=link, point=point))
-        match, dwell = self._told(spot, known[-1], fix.fixed_at, dwell=state.dwell, off=belief.off)
-        if off_fixes == 1 and match.status == OFF_ROUND:
-            match = replace(match, status=UNKNOWN)
+        place = self._place(spot, known[-1], off=belief.off)
+        match, dwell = self._teller.tell(place, fix.fixed_at, state.dwell, is_doubted=off_fixes == 1)
         confirmed, confirmed_dwell = self._confirmed(known, state.confirmed_dwell)
-        standing = NO_DWELL if off_fixes else self._standing(state.standing, spot.along_m, point)
+        standing = NO_DWELL if off_fixes else stood(self.filter, state.standing, spot.along_m, point)
         kept = known[-max(self.lag_fixes, 1) :]
         state = State(kept, pace_mps, sure_m, off_fixes, standing, dwell, confirmed_dwell)
         return state, Found(match, confirmed if self.lag_fixes else match, evidence)
-
-    def _is_still(self, state: State, point: Point) -> bool:
-        """Tell whether a fix is where the carrier surely was just before: nobody gets to another pass without moving."""
-        if state.standing.at_m < 0 or point.at - state.standing.since < stands_after_s(self.model, point.sigma_m):
-            return False
-        x, y = self._course.point(state.standing.at_m)
-        return hypot(point.x - x, point.y - y) <= STILL_WITHIN * point.sigma_m
-
-    def _standing(self, standing: Dwell, along_m: float, point: Point) -> Dwell:
-        """Follow where the carrier stands, on whatever pass: as long as his places stay within the accuracy of the fixes."""
-        x, y = self._course.point(standing.at_m)
-        here_x, here_y = self._course.point(along_m)
-        if standing.at_m < 0 or hypot(here_x - x, here_y - y) > STANDING_WITHIN * point.sigma_m:
-            return Dwell(along_m, point.at)
-        if abs(along_m - standing.at_m) > STANDING_WITHIN * point.sigma_m:
-            return standing
-        return Dwell(standing.at_m + STANDING_LEARNT * (along_m - standing.at_m), standing.since)
-
-    def _moved(self, state: State, spot: Spot, belief: Belief, *, dt_s: float) -> tuple[float, float]:
-        """Learn from a step between two sure places how fast this run is: (pace, the sure place or -1)."""
-        if belief.off >= _OFF or spot.confidence < SURE:
-            return state.pace_mps, -1.0
-        pace = state.pace_mps or self.usual_mps
-        if state.sure_m >= 0 and dt_s > 0:
-            walked = (spot.along_m - state.sure_m) * (-1 if spot.reversed else 1)
-            if walked > PACE_MOVED_M and dt_s < PACE_WITHIN_S:
-                low, high = PACE_LEAST * self.usual_mps, PACE_MOST * self.usual_mps
-                pace = min(max(pace + PACE_LEARNT * (min(walked / dt_s, 2 * high) - pace), low), high)
-        return pace, spot.along_m
 
     def _confirmed(self, known: tuple[Known, ...], dwell: Dwell) -> tuple[Match | None, Dwell]:
         """Look at the fix `lag_fixes` earlier again, with what is known since: the backward recursion over the links."""
@@ -302,51 +312,22 @@ class Matcher:
             chances = self.filter.smoothed(before.belief, link, chances)
         first = known[0]
         spot = self.filter.spot(first.belief.codes, chances[0])
-        return self._told(spot, first, datetime.fromtimestamp(first.belief.at, UTC), dwell=dwell, off=chances[1])
+        place = self._place(spot, first, off=chances[1])
+        return self._teller.tell(place, datetime.fromtimestamp(first.belief.at, UTC), dwell)
 
-    def _told(self, spot: Spot, known: Known, at: datetime, *, dwell: Dwell, off: float) -> tuple[Match, Dwell]:
-        """Say in a match what is believed; `at_stop` after 15 s within 10 m of one place beside a stop."""
-        if off >= _OFF:
-            return self._off(spot, known, at), Dwell()
-        match = self._on(spot, known.point, at)
-        moment, along = known.belief.at, spot.along_m
-        if abs(along - dwell.at_m) >= _DWELL_M:
-            return match, Dwell(along, moment)
-        if moment - dwell.since >= _DWELL_S and match.stop_id is not None:
-            sigma = known.point.sigma_m if known.point else 0.0
-            if abs(self.round.distance_of(match.stop_id) - along) <= max(_BESIDE_M, sigma):
-                match = replace(match, status=AT_STOP)
-        return match, dwell
-
-    def _on(self, spot: Spot, point: Point | None, at: datetime) -> Match:
-        along, stops, length = spot.along_m, self._stops, self.round.length_m
-        ahead = bisect_left(stops, along)
-        near = (
-            ahead - 1 if ahead and (ahead == len(stops) or along - stops[ahead - 1] <= stops[ahead] - along) else ahead
-        )
-        following = ahead - 1 if spot.reversed else ahead
-        return Match(
-            self.round.round_id,
-            self.round.stops[near].stop_id if stops and spot.confidence >= _TOLD else None,
-            self.round.stops[following].stop_id if 0 <= following < len(stops) else None,
-            along,
-            along / length if length else 0.0,
-            self._course.offset_m(along, point.x, point.y) if point else None,
-            spot.confidence,
-            ON_ROUND,
-            spot.others,
-            at,
-            REVERSED if spot.reversed else FORWARD,
-        )
-
-    def _off(self, spot: Spot, known: Known, at: datetime) -> Match:
-        """Say that the carrier is off the round, or that nobody knows; the place is the last sure one, the offset to the nearest."""
-        nearest = self._course.nearest(known.point.x, known.point.y) if known.point else None
-        back_to = known.belief.back_to
-        along = self.filter.metres_of(back_to) if back_to >= 0 else nearest[0] if nearest else spot.along_m
-        match = self._on(spot._replace(along_m=along), None, at)
-        status = OFF_ROUND if known.is_sharp else UNKNOWN
-        return replace(match, status=status, stop_id=None, offset_m=nearest[1] if nearest else None)
+    def _place(self, spot: Spot, known: Known, *, off: float) -> Place:
+        """Say where that is; off the round the place is the last sure one, or the nearest, and the offset that from the nearest."""
+        along, point, offset, course = spot.along_m, known.point, None, self.filter.course
+        if off < OFF:
+            offset = course.offset_m(along, point.x, point.y) if point else None
+        else:
+            if point:
+                along, offset = course.nearest(point.x, point.y)
+            if known.belief.back_to >= 0:
+                along = self.filter.metres_of(known.belief.back_to)
+        sigma_m = point.sigma_m if point else 0.0
+        told = along, spot.confidence, spot.reversed, spot.others
+        return Place(known.belief.at, *told, off, offset, sigma_m, known.is_sharp)
 
     def _late(self, state: State, fix: Fix, point: Point, sight: Sight) -> Match:
         """Place a fix that is not newer than what is known: by the same fix, else on from the one before it."""
@@ -355,7 +336,7 @@ class Matcher:
             same = earlier[-1]._replace(point=point)
             spot = self.filter.spot(same.belief.codes, same.belief.mass)
             dwell = state.dwell if same.belief is state.known[-1].belief else Dwell()
-            return self._told(spot, same, fix.fixed_at, dwell=dwell, off=same.belief.off)[0]
+            return self._teller.tell(self._place(spot, same, off=same.belief.off), fix.fixed_at, dwell)[0]
         return self._apart(state, fix, point, sight)
 
     def _apart(self, state: State, fix: Fix, point: Point, sight: Sight) -> Match:
@@ -367,15 +348,14 @@ class Matcher:
         else:
             belief = self.filter.first(point.at, sight)[0]
         spot = self.filter.spot(belief.codes, belief.mass)
-        return self._told(
-            spot, Known(belief, point.is_sharp, point=point), fix.fixed_at, dwell=Dwell(), off=belief.off
-        )[0]
+        place = self._place(spot, Known(belief, point.is_sharp, point=point), off=belief.off)
+        return self._teller.tell(place, fix.fixed_at)[0]
 
     def _unusable(self, state: State, fix: Fix) -> Match:
         """Answer a fix that says nothing by the last sure place, with no confidence."""
         back_to = state.known[-1].belief.back_to if state.known else -1
-        spot = Spot(self.filter.metres_of(back_to) if back_to >= 0 else 0.0, 0.0, reversed=False)
-        return replace(self._on(spot, None, fix.fixed_at), status=UNKNOWN)
+        along = self.filter.metres_of(back_to) if back_to >= 0 else 0.0
+        return self._teller.told(Place(fix.fixed_at.timestamp(), along, 0.0), fix.fixed_at, UNKNOWN)
 
 
 def locate(

@@ -20,7 +20,7 @@ STILL_WITHIN, STANDING_WITHIN, STANDING_LEARNT = 2.5, 2.0, 0.15
 PACE_LEARNT, PACE_MOVED_M, PACE_WITHIN_S = 0.04, 8.0, 90.0
 PACE_LEAST, PACE_MOST = 0.4, 2.5
 _FINE = 5
-_POOR_M = 25.0
+POOR_M = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _per_place(fine: Array) -> Array:
 
 def stands_after_s(model: Model, sigma_m: float) -> float:
     """Say how long places have to stay together to be one: the poorer the fixes, the longer a slow walk looks like standing."""
-    return model.still_after * sigma_m * max(1.0, sigma_m / _POOR_M)
+    return model.still_after * sigma_m * max(1.0, sigma_m / POOR_M)
 
 
 def chance(per_s: float, dt_s: float, *, most: float = 1.0) -> float:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-_A_M = 6_378_137.0
-_E2 = 0.006_694_379_990_14
+A_M = 6_378_137.0
+E2 = 0.006_694_379_990_14
 _MEAN_RADIUS_M = 6_371_008.8
 _PLANE_REACH_DEG = 1.0
 
@@ -47,21 +47,21 @@ def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     d_lat, d_lon = lat2 - lat1, (lon2 - lon1 + 180.0) % 360.0 - 180.0
     middle = radians((lat1 + lat2) / 2)
     if abs(d_lat) <= _PLANE_REACH_DEG and abs(d_lon) <= _PLANE_REACH_DEG:
-        squash = 1 - _E2 * sin(middle) ** 2
-        north = radians(d_lat) * _A_M * (1 - _E2) / squash**1.5
-        east = radians(d_lon) * _A_M / sqrt(squash) * cos(middle)
+        squash = 1 - E2 * sin(middle) ** 2
+        north = radians(d_lat) * A_M * (1 - E2) / squash**1.5
+        east = radians(d_lon) * A_M / sqrt(squash) * cos(middle)
         return sqrt(north * north + east * east)
     h = sin(radians(d_lat) / 2) ** 2 + cos(radians(lat1)) * cos(radians(lat2)) * sin(radians(d_lon) / 2) ** 2
     return 2 * _MEAN_RADIUS_M * asin(min(1.0, sqrt(h)))
 
 
 def _meridian_m(phi: Array) -> Array:
-    e4, e6 = _E2**2, _E2**3
+    e4, e6 = E2**2, E2**3
     return np.asarray(
-        _A_M
+        A_M
         * (
-            (1 - _E2 / 4 - 3 * e4 / 64 - 5 * e6 / 256) * phi
-            - (3 * _E2 / 8 + 3 * e4 / 32 + 45 * e6 / 1024) * np.sin(2 * phi)
+            (1 - E2 / 4 - 3 * e4 / 64 - 5 * e6 / 256) * phi
+            - (3 * E2 / 8 + 3 * e4 / 32 + 45 * e6 / 1024) * np.sin(2 * phi)
             + (15 * e4 / 256 + 45 * e6 / 1024) * np.sin(4 * phi)
             - (35 * e6 / 3072) * np.sin(6 * phi)
         )
@@ -88,7 +88,7 @@ class Plane:
         phi = np.radians(np.asarray(lat, dtype=np.float64))
         wide = (np.asarray(lon, dtype=np.float64) - self.lon + 180.0) % 360.0 - 180.0
         a = np.radians(wide) * np.cos(phi)
-        n = _A_M / np.sqrt(1 - _E2 * np.sin(phi) ** 2)
+        n = A_M / np.sqrt(1 - E2 * np.sin(phi) ** 2)
         t = np.tan(phi)
         x = n * (a + a**3 / 6 * (1 - t**2))
         y = _meridian_m(phi) - _meridian_m(np.asarray(radians(self.lat))) + n * t * a**2 / 2
@@ -101,7 +101,7 @@ class Plane:
         lat, lon = self.lat, self.lon
         for _ in range(4):
             at_x, at_y = self.xy(lat, lon)
-            squash = 1 - _E2 * sin(radians(lat)) ** 2
-            lat += degrees((y - at_y) * squash**1.5 / (_A_M * (1 - _E2)))
-            lon += degrees((x - at_x) * sqrt(squash) / (_A_M * cos(radians(lat))))
+            squash = 1 - E2 * sin(radians(lat)) ** 2
+            lat += degrees((y - at_y) * squash**1.5 / (A_M * (1 - E2)))
+            lon += degrees((x - at_x) * sqrt(squash) / (A_M * cos(radians(lat))))
         return lat, lon

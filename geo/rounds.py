@@ -7,7 +7,8 @@ from math import hypot
 
 import numpy as np
 
-from geo.course import Course, lay_course
+from geo.compiled import compiled
+from geo.course import RECENT, Course, Walked, lay_course
 from geo.errors import EmptyRound, ImplausibleRound, UnknownStop
 from geo.positions import Array, Plane, is_plausible
 
@@ -18,6 +19,7 @@ STOP_REACH_M = 60.0
 _SAME_PLACE_M = 0.05
 _COST_CAP_M = 150.0
 _NODE_M = 10.0
+_NO_SIDES: Array = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,22 @@ class Round:
         """Length of the line."""
         return float(self.vertices[2][-1])
 
-    @cached_property
+    @property
     def course(self) -> Course:
-        """The line as the matcher reads it; raise EmptyRound."""
-        sides = [
-            (float(at), 1.0 if stop.side == "right" else -1.0)
-            for stop, at in zip(self.stops, self.stop_distances_m, strict=True)
+        """The line as the matcher reads it, laid again where it is not known any more; raise EmptyRound."""
+        return RECENT.of(self, lambda: lay_course(self.plane, self.walked))
+
+    @cached_property
+    def walked(self) -> Walked:
+        """The vertices, and where along them a side of the street is served; raise EmptyRound."""
+        sides = sorted(
+            (at, 1.0 if stop.side == "right" else -1.0)
+            for stop, at in zip(self.stops, self.stop_distances_m.tolist(), strict=True)
             if stop.side in SIDES
-        ]
-        return lay_course(self.plane, self.vertices, sides)
+        )
+        if not sides:
+            return (*self.vertices, _NO_SIDES, _NO_SIDES)
+        return (*self.vertices, *(np.array(column) for column in zip(*sides, strict=True)))  # type: ignore[return-value]
 
     @cached_property
     def stop_distances_m(self) -> Array:
@@ -202,12 +211,26 @@ def project_in_order(vertices: tuple[Array, Array, Array], points: tuple[Array, 
     far point counts as 150 m, so that it cannot push the others off their place. Returns (metres along, distances).
     """
     x, y, cumulative = _with_nodes(vertices)
-    (px, py), single = points, np.float32
+    px, py = points
+    fast = compiled()
+    if fast is not None:
+        metres = fast.slid(x, y, cumulative, fast.nodes_of(x, y, px, py, _COST_CAP_M**2), px, py)
+    else:
+        line = x.tolist(), y.tolist(), cumulative.tolist()
+        nodes = _nodes_of(x, y, px, py)
+        slid = [_slid(line, *one) for one in zip(nodes, px.tolist(), py.tolist(), strict=True)]
+        metres = np.maximum.accumulate(np.array(slid))
+    return metres, np.hypot(np.interp(metres, cumulative, x) - px, np.interp(metres, cumulative, y) - py)
+
+
+def _nodes_of(x: Array, y: Array, px: Array, py: Array) -> list[int]:
+    """Choose a node for each point: never one before that of the point before, with the least sum."""
+    single = np.float32
     x4, y4, off, cost = (
         x.astype(single),
         y.astype(single),
         np.empty(len(x), single),
-        np.empty((len(points[0]), len(x)), single),
+        np.empty((len(px), len(x)), single),
     )
     for i, row in enumerate(cost):
         np.square(np.subtract(x4, single(px[i]), out=row), out=row)
@@ -215,14 +238,11 @@ def project_in_order(vertices: tuple[Array, Array, Array], points: tuple[Array, 
         np.minimum(np.add(row, off, out=row), single(_COST_CAP_M**2), out=row)
         if i:
             np.add(row, np.minimum.accumulate(cost[i - 1], out=off), out=row)
-    node, last = np.zeros(len(cost), dtype=np.intp), len(x)
+    nodes, last = [0] * len(cost), len(x)
     for i in range(len(cost) - 1, -1, -1):
-        node[i] = np.argmin(cost[i, :last])
-        last = int(node[i]) + 1
-    line = x.tolist(), y.tolist(), cumulative.tolist()
-    metres = np.array([_slid(line, *one) for one in zip(node.tolist(), px.tolist(), py.tolist(), strict=True)])
-    metres = np.maximum.accumulate(metres)
-    return metres, np.hypot(np.interp(metres, cumulative, x) - px, np.interp(metres, cumulative, y) - py)
+        nodes[i] = int(np.argmin(cost[i, :last]))
+        last = nodes[i] + 1
+    return nodes
 
 
 def _slid(line: tuple[list[float], list[float], list[float]], node: int, px: float, py: float) -> float:

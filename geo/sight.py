@@ -8,11 +8,12 @@ import numpy as np
 
 from geo.belief import Sight
 from geo.course import Course
-from geo.motion import Model, stands_after_s
+from geo.motion import Model
 from geo.positions import Array, Fix, is_plausible
 
 SHARP_M = 40.0
 USELESS_M = 100.0
+REACH_SIGMAS, NEAREST_REACH_M, WIDEST_REACH_M = 3.0, 35.0, 250.0
 _UNKNOWN_M = 20.0
 _TO_SIGMA = 1.515
 _CHUNK = 64
@@ -47,30 +48,9 @@ def points_of(course: Course, fixes: Sequence[Fix], model: Model) -> list[Point]
         return []
     x, y = course.plane.xy(np.array([fix.lat for fix in fixes]), np.array([fix.lon for fix in fixes]))
     return [
-        Point(fix.fixed_at.timestamp(), px, py, sigma_of(fix, model), is_sharp(fix), _heading(fix))
+        Point(fix.fixed_at.timestamp(), px, py, sigma_of(fix, model), is_sharp(fix), heading_of(fix))
         for fix, px, py in zip(fixes, x.tolist(), y.tolist(), strict=True)
     ]
-
-
-def rows_of(points: Sequence[Point], gaps_s: Sequence[float], model: Model) -> Array:
-    """Write points as rows for the compiled filter: at, x, y, sigma, reach, tempering, heading x and y (0, 0 = unknown), seconds after which he
-    stands.
-    """
-    return np.array(
-        [
-            (
-                p.at,
-                p.x,
-                p.y,
-                p.sigma_m,
-                reach_of(p.sigma_m),
-                tempering(gap, model),
-                *(p.heading or (0.0, 0.0)),
-                stands_after_s(model, p.sigma_m),
-            )
-            for p, gap in zip(points, gaps_s, strict=True)
-        ]
-    )
 
 
 def sigma_of(fix: Fix, model: Model) -> float:
@@ -121,7 +101,7 @@ def seen_standing(sight: Sight, point: Point, model: Model) -> Sight:
 
 def reach_of(sigma_m: float) -> float:
     """Give the distance within which places are looked at."""
-    return min(max(3.0 * sigma_m, 35.0), 250.0)
+    return min(max(REACH_SIGMAS * sigma_m, NEAREST_REACH_M), WIDEST_REACH_M)
 
 
 def tempering(gap_s: float, model: Model) -> float:
@@ -138,7 +118,8 @@ def sight_of_stop(course: Course, along_m: float, sigma_m: float) -> Sight:
     return Sight(places, density, density)
 
 
-def _heading(fix: Fix) -> tuple[float, float] | None:
+def heading_of(fix: Fix) -> tuple[float, float] | None:
+    """Give the direction of a phone in movement as a unit vector, where it is known."""
     if fix.heading_deg is None or fix.speed_mps is None or not fix.speed_mps >= _MOVING_MPS:
         return None
     if not isfinite(fix.heading_deg):

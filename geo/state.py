@@ -7,11 +7,14 @@ probable place; of a belief too wide for its share of the bytes the least probab
 import struct
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from geo.belief import Belief, Link
+from geo.belief import NO_CODES, Belief, Link
+from geo.compiled import compiled
 from geo.course import Ints
 from geo.errors import BadState
 from geo.motion import STILL
@@ -23,7 +26,8 @@ MOST_BYTES = 1_000
 _HEAD = struct.Struct("<BBffB6d")
 _BELIEF = struct.Struct("<dfiBBHif")
 _RUN = struct.Struct("<IH")
-_NATS_PER_STEP = 16 / 255
+NATS_PER_STEP = 16 / 255
+HEAD_BYTES, RUN_BYTES = _BELIEF.size, _RUN.size
 _SHARE_OF_NEWEST = 0.42
 _LATEST = 1e11
 
@@ -105,7 +109,7 @@ def state_from_bytes(data: bytes) -> State:
             one, at = _unpacked(data, at)
             known.append(one)
         in_order = all(one.belief.at <= other.belief.at for one, other in pairwise(known))
-        if at != len(data) or not in_order or not np.isfinite([pace, sure, *dwells]).all():
+        if at != len(data) or not in_order or not all(map(isfinite, (pace, sure, *dwells))):
             raise BadState
     except (struct.error, ValueError) as error:
         raise BadState from error
@@ -114,10 +118,26 @@ def state_from_bytes(data: bytes) -> State:
 
 def _packed(known: Known, share: int) -> bytes:
     belief = known.belief
-    codes, mass = belief.codes, belief.mass
+    fast = compiled()
+    body, runs, most = (fast.body_of if fast is not None else _body_of)(belief.codes, belief.mass, share)
+    head = _BELIEF.pack(
+        belief.at,
+        belief.off / most,
+        belief.back_to,
+        belief.rung,
+        known.is_sharp + 2 * known.is_anchor,
+        runs,
+        belief.top,
+        belief.at - belief.since,
+    )
+    return head + body
+
+
+def _body_of(codes: Ints, mass: Array, share: int) -> tuple[bytes, int, float]:
+    """Write the runs and chances of a belief into a share of bytes: (bytes, runs, the greatest chance)."""
     while True:
         runs = _runs_of(codes)
-        size = _BELIEF.size + len(runs) * _RUN.size + len(codes)
+        size = HEAD_BYTES + len(runs) * RUN_BYTES + len(codes)
         if size <= share or not len(codes):
             break
         spare = max((size - share) // 2, 1)
@@ -125,18 +145,9 @@ def _packed(known: Known, share: int) -> bytes:
         order.sort()
         codes, mass = codes[order], mass[order]
     most = float(mass.max()) if len(mass) else 1.0
-    steps = np.clip(np.round(-np.log(np.maximum(mass / most, 1e-12)) / _NATS_PER_STEP), 0, 255).astype(np.uint8)
-    head = _BELIEF.pack(
-        belief.at,
-        belief.off / most,
-        belief.back_to,
-        belief.rung,
-        known.is_sharp + 2 * known.is_anchor,
-        len(runs),
-        belief.top,
-        belief.at - belief.since,
-    )
-    return b"".join([head, *(_RUN.pack(int(codes[low]), high - low) for low, high in runs), steps.tobytes()])
+    steps = np.clip(np.round(-np.log(np.maximum(mass / most, 1e-12)) / NATS_PER_STEP), 0, 255).astype(np.uint8)
+    body = b"".join([*(_RUN.pack(int(codes[low]), high - low) for low, high in runs), steps.tobytes()])
+    return body, len(runs), most
 
 
 def _runs_of(codes: Ints) -> list[tuple[int, int]]:
@@ -150,22 +161,24 @@ def _runs_of(codes: Ints) -> list[tuple[int, int]]:
 def _unpacked(data: bytes, at: int) -> tuple[Known, int]:
     moment, off, back_to, rung, flags, count, top, lasts = _BELIEF.unpack_from(data, at)
     at += _BELIEF.size
-    runs = [_RUN.unpack_from(data, at + i * _RUN.size) for i in range(count)]
-    at += count * _RUN.size
-    size = sum(length for _, length in runs)
-    if len(data) < at + size or not (
+    if len(data) < at + count * RUN_BYTES or not (
         0 <= moment <= _LATEST and 0 <= off < np.inf and 0 <= lasts < np.inf and rung <= STILL
     ):
         raise BadState
-    codes = np.concatenate(
-        [np.arange(first, first + length) for first, length in runs] or [np.zeros(0, dtype=np.int64)]
-    )
-    mass: Array = np.exp(-_NATS_PER_STEP * np.frombuffer(data, np.uint8, size, at).astype(np.float64))
+    fast, raw = compiled(), np.frombuffer(data, np.uint8)
+    codes, mass = fast.read_body(raw, at, count) if fast is not None else _read_body(raw, at, count)
     total = float(mass.sum()) + off
     if not total > 0:
         raise BadState
-    return Known(
-        Belief(moment, codes, mass / total, off / total, back_to, rung, top, moment - lasts),
-        bool(flags & 1),
-        bool(flags & 2),
-    ), at + size
+    belief = Belief(moment, codes, mass / total, off / total, back_to, rung, top, moment - lasts)
+    return Known(belief, bool(flags & 1), bool(flags & 2)), at + count * RUN_BYTES + len(codes)
+
+
+def _read_body(data: npt.NDArray[np.uint8], at: int, runs: int) -> tuple[Ints, Array]:
+    """Read codes, and chances as parts of the greatest, from the bytes behind a place; raise ValueError where they end before."""
+    begins = at + runs * RUN_BYTES
+    found = [_RUN.unpack_from(data.data, place) for place in range(at, begins, RUN_BYTES)]
+    if len(data) < begins + sum(length for _, length in found):
+        raise ValueError
+    codes = np.concatenate([NO_CODES, *(np.arange(first, first + length) for first, length in found)])
+    return codes, np.exp(-NATS_PER_STEP * data[begins : begins + len(codes)].astype(np.float64))

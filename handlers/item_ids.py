@@ -6,7 +6,7 @@ Domestic ids of 11 to 15 letters and digits have none.
 """
 
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 _S10 = re.compile(r"^([A-Z]{2})(\d{8})(\d)[A-Z]{2}$")
@@ -16,6 +16,7 @@ _WEIGHTS = (8, 6, 4, 2, 3, 5, 9, 7)
 _REGISTERED = ("R", "V")  # registered and insured letters
 _DIGITS, _LETTERS = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_CANDIDATES = 5
+_FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,27 @@ def is_registered(item_id: str) -> bool:
     return item_id.startswith(_REGISTERED) and is_s10(item_id)
 
 
-def candidates(item_id: str, expected: Container[str], *, prefix: str = "") -> list[str]:
+def candidates(item_id: str, expected: Collection[str], *, prefix: str = "") -> list[str]:
     """Name the expected ids that are one wrong character or one swap of neighbours away; none if the id itself is expected.
 
     `expected` holds ids behind `prefix`. At most five, in order.
     """
     if f"{prefix}{item_id}" in expected:
         return []
+    if len(expected) <= _FEW * len(item_id):  # fewer than there are ids near this one
+        length = len(prefix) + len(item_id)
+        alike = (each[len(prefix) :] for each in expected if len(each) == length and each.startswith(prefix))
+        return sorted({each for each in alike if _is_near(item_id, each)})[:MOST_CANDIDATES]
     return sorted({near for near in _near(item_id) if f"{prefix}{near}" in expected})[:MOST_CANDIDATES]
+
+
+def _is_near(item_id: str, other: str) -> bool:
+    """Tell what `_near` names, of an id as long."""
+    places = [place for place, (one, two) in enumerate(zip(item_id, other, strict=True)) if one != two]
+    if len(places) == 1:
+        return other[places[0]] in (_DIGITS if item_id[places[0]].isdigit() else _LETTERS)
+    first, *rest = places
+    return rest == [first + 1] and (item_id[first], item_id[first + 1]) == (other[first + 1], other[first])
 
 
 def _near(item_id: str) -> Iterator[str]:

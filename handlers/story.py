@@ -169,6 +169,10 @@ class SetTimer:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
+UNSAID = frozenset({"at_risk", "handover_open", "late_start", "not_served", "too_long"})
+"""Kinds of timers that ring because a phone has not said something by then: after an outage phones are heard first."""
+
+
 @dataclass(frozen=True, slots=True)
 class DropTimer:
     """Forget the timer of this kind."""

@@ -3,7 +3,6 @@
 Figures that tests measure go to the end of the run, whichever process measured them.
 """
 
-import asyncio
 import fcntl
 import os
 import shutil
@@ -26,7 +25,18 @@ from tests import databases
 from tests.long_files import longest_first
 from tests.sizes import is_long
 
+# A service that a test starts matches in numpy: making the compiled matcher ready costs each process seconds.
+os.environ["FIELDSVC_FAST_MATCHING"] = "false"
 FIGURES = pytest.StashKey[list[str]]()
+# Nothing need outlive a test; and statistics that come when nobody asked for them would change plans between two runs.
+QUICK = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "64MB",  # each connection is a process that maps them
+    "max_connections": "300",
+}
 
 # State machines take the profile's size; `pytest --hypothesis-profile=long` walks more than 100,000 steps of each.
 settings.register_profile("quick", deadline=None, max_examples=60, stateful_step_count=40)
@@ -92,11 +102,12 @@ def note(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def postgres_url() -> Iterator[str]:
     """Start the server of this test run, with a migrated template; fsync off, for speed (fault tests start their own)."""
     folder = Path(tempfile.mkdtemp(prefix="fieldsvc-tests-"))
-    server = EmbeddedPostgres(folder, options={"fsync": "off", "synchronous_commit": "off", "max_connections": "300"})
+    server = EmbeddedPostgres(folder, options=QUICK)
     try:
         url = server.acquire()
-        asyncio.run(databases.make_template(url))
+        databases.make_template(url)
         yield url
+        databases.close(url)
     finally:
         server.release()
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from fieldsvc.access import tokens
@@ -18,6 +19,7 @@ from fieldsvc.store.database import Database
 from fieldsvc.store.device import Device
 from fieldsvc.store.recent import Recent
 from fieldsvc.store.session import Signed
+from fieldsvc.store.together import Together
 from handlers import sandbox
 
 CACHE_S = 4.0
@@ -77,6 +79,7 @@ class Access:
         self.settings = settings
         self._opener = opener
         self._clock = clock
+        self._asked = Together(partial(devices.by_tokens, database))
         self._devices: Recent[bytes, Device] = Recent(size=_KNOWN, ttl_s=CACHE_S, clock=clock)
         self._accounts: Recent[bytes, AccountRow] = Recent(size=_KNOWN, ttl_s=CACHE_S, clock=clock)
         self._sessions: Recent[bytes, Signed] = Recent(size=_KNOWN, ttl_s=CACHE_S, clock=clock)
@@ -87,7 +90,7 @@ class Access:
 
         A lost device (`lost_at`) is returned: what it captured before still counts, so the caller decides.
         """
-        found = await self._find(token, "device", self._devices, devices.by_token)
+        found = await self._find(token, "device", self._devices, self._device_of)
         if found.revoked_at is not None:
             raise Revoked
         return found
@@ -117,6 +120,9 @@ class Access:
             signed.organisation,
             signed.organisation_site == sandbox.SITE,
         )
+
+    async def _device_of(self, _database: Database, token_sha256: bytes) -> Device | None:
+        return await self._asked.get(token_sha256)
 
     def forget(self) -> None:
         """Forget every look-up, so that a change in this process acts at once."""

@@ -6,5 +6,5 @@ from collections.abc import Mapping
 BENCHES: Mapping[str, str] = {
     "ingest": "ingest", "publish": "publish", "live": "live", "locate": "locate", "geocode": "geocode",
     "assign": "assignment", "cover": "cover", "points": "point_memory", "rounds": "which_round", "eta": "eta",
-    "streams": "streams", "faults": "faults", "fleet": "fleet",
+    "streams": "streams", "faults": "faults", "fleet": "fleet", "age": "age", "outage": "outage", "growth": "growth",
 }  # fmt: skip

@@ -202,8 +202,8 @@ async def _window(nation: Nation, multiple: float, seconds: float) -> Window:
     collecting = asyncio.create_task(_collected(nation, window.arrivals))
     loads = await asyncio.gather(
         *(
-            send_all(service.url, uploads[name], connections=CONNECTIONS[name], per_s=rate)
-            for name, rate in rates.items()
+            send_all(service.url, uploads[name], connections=max(4, min(CONNECTIONS[name], round(rate))), per_s=rate)
+            for name, rate in rates.items()  # none is idle for so long that the service ends it
         )
     )
     window.loads = dict(zip(rates, loads, strict=True))

@@ -74,7 +74,7 @@ def place(number: int, along_m: float) -> Place:
 async def prepare(platform: Platform, carriers: int) -> Fleet:
     """Make the sites, a round and a phone for each carrier, the runs of today, and sign a supervisor of each site in."""
     path = platform.settings.var_dir / "rounds.geojson"
-    path.write_bytes(orjson.dumps({"type": "FeatureCollection", "features": list(_patterns())}))
+    path.write_bytes(orjson.dumps({"type": "FeatureCollection", "features": list(_patterns(carriers))}))
     await imports.import_rounds(platform.database, path, zone=platform.settings.zone)
     phones = [tokens.new_token() for _ in range(carriers)]
     await _copy(platform, phones)
@@ -89,8 +89,8 @@ async def prepare(platform: Platform, carriers: int) -> Fleet:
     return Fleet(today, phones, sessions, subscriber["api_key"])
 
 
-def _patterns() -> Iterator[dict[str, Any]]:
-    for number in range(PATTERNS):
+def _patterns(carriers: int) -> Iterator[dict[str, Any]]:
+    for number in range(min(carriers, PATTERNS)):
         line = [place(number, LINE_M * part / POINTS) for part in range(POINTS + 1)]
         yield from straight_round(f"P{number:05d}", line, site=site_of(number), name=f"Round {number}", stops=STOPS)
 

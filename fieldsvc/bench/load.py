@@ -1,6 +1,7 @@
 """A load generator: bounded requests over keep-alive connections, on loopback only."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -86,7 +87,8 @@ class _Worker:
                     self.load.failed.append(status)
         finally:
             writer.close()
-            await writer.wait_closed()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _wait_for_turn(self, number: int) -> float | None:
         """Wait until a request is due, and tell when that was; None where there is no rate."""

@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 
+import orjson
 from aiohttp import web
 
 from fieldsvc.process import run, stop_event
@@ -21,6 +22,14 @@ async def take(request: web.Request) -> web.Response:
     """Note the moment of an event and acknowledge it."""
     request.app[NOTED].append((request.app[RECEIVER], request.headers.get("webhook-id", ""), time.perf_counter()))
     await request.read()
+    return web.Response()
+
+
+async def take_each(request: web.Request) -> web.Response:
+    """Note the moment of each event of a request by its own id, in their order, and acknowledge them."""
+    body, now = orjson.loads(await request.read()), time.perf_counter()
+    events = body if isinstance(body, list) else [body]
+    request.app[NOTED].extend((request.app[RECEIVER], event["id"], now) for event in events)
     return web.Response()
 
 
@@ -44,7 +53,8 @@ async def main(count: int) -> None:
     for number in range(count):
         app = web.Application(client_max_size=4 * 1024 * 1024)
         app[NOTED], app[RECEIVER] = noted, number
-        app.add_routes([web.post("/hook", take), web.post("/silent", keep_silent), web.get("/noted", tell)])
+        app.add_routes([web.post("/hook", take), web.post("/each", take_each), web.get("/noted", tell)])
+        app.add_routes([web.post("/silent", keep_silent)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

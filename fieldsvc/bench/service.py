@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -47,6 +47,19 @@ class Site(Generic[Kit]):
     kit: Kit
 
 
+@dataclass(frozen=True, slots=True)
+class Store(Generic[Kit]):
+    """A database that was prepared, and the settings of a service that is started on it."""
+
+    database_url: str
+    kit: Kit
+    settings: Mapping[str, str]
+
+    def serving(self) -> AbstractAsyncContextManager[Process]:
+        """Start a service on it."""
+        return started("fieldsvc", "serve", "--port", "0", settings=self.settings)
+
+
 @asynccontextmanager
 async def running(
     prepare: Callable[[Platform], Awaitable[Kit]], *, timezone: str = "Europe/Paris", **settings: str
@@ -55,6 +68,16 @@ async def running(
 
     The service gets none of the caller's FIELDSVC_* settings; a benchmark never touches another database.
     """
+    async with founded(prepare, timezone=timezone, **settings) as store, store.serving() as service:
+        await idle(service)
+        yield Site(service, store.database_url, store.kit)
+
+
+@asynccontextmanager
+async def founded(
+    prepare: Callable[[Platform], Awaitable[Kit]], *, timezone: str = "Europe/Paris", **settings: str
+) -> AsyncIterator[Store[Kit]]:
+    """Make a database that `prepare` fills, on which services are started as `running` does."""
     with tempfile.TemporaryDirectory(prefix="fieldsvc-bench-") as folder:
         logs.configure(level="error")
         own = Settings(var_dir=Path(folder), database_url=None, master_key=None, timezone=timezone, log_level="error")
@@ -68,9 +91,7 @@ async def running(
         async with database_url(own) as url:
             async with open_platform(own, url) as platform:
                 kit = await prepare(platform)
-            async with started("fieldsvc", "serve", "--port", "0", settings=environment) as service:
-                await _idle(service)
-                yield Site(service, url, kit)
+            yield Store(url, kit, environment)
 
 
 async def check_stored(database_url: str, table: str, expected: int) -> None:
@@ -100,7 +121,7 @@ async def started(module: str, *words: str, settings: Mapping[str, str] | None =
         await process.wait()
 
 
-async def _idle(process: Process) -> None:
+async def idle(process: Process) -> None:
     """Wait until a server has done what it does at its start: a second with almost no processor time; at most half a minute."""
     before = process.cpu_s()
     for _ in range(int(IDLES_WITHIN_S)):

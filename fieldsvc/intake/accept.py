@@ -4,6 +4,7 @@ A phone sends what its carrier did: one event or five hundred, now or hours late
 Each member of the upload goes the same way:
 
 - it is told apart from the others, and looked at as a CloudEvent: what is wrong with it is wrong with it alone;
+- an upload with something old in it waits until it is its turn: what happens now goes first;
 - its type names the service, whose payload model checks it strictly;
 - its time is corrected by how wrong the phone's clock is at this very moment;
 - it is located: by the thing scanned, by the stop named, else by its fix on the planned round; then the fix is dropped,
@@ -26,6 +27,8 @@ from uuid import UUID
 
 from fieldsvc.intake import clocks
 from fieldsvc.intake.abouts import Abouts
+from fieldsvc.intake.answers import answer_of
+from fieldsvc.intake.backlog import Backlog
 from fieldsvc.intake.checks import checked, fix_of
 from fieldsvc.intake.corrections import Corrector, Original, Originals
 from fieldsvc.intake.expected import compared
@@ -33,7 +36,7 @@ from fieldsvc.intake.formats.cloudevents import Sent, decode
 from fieldsvc.intake.location import Locator, Place
 from fieldsvc.intake.points import Points
 from fieldsvc.journal.sealed import Vault
-from fieldsvc.journal.submission import Incoming, Outcome, Rejected, Result, Submission
+from fieldsvc.journal.submission import Incoming, Rejected, Submission
 from fieldsvc.journal.writer import Writer
 from fieldsvc.logs import get_logger
 from fieldsvc.store.database import is_unreachable
@@ -43,6 +46,7 @@ from fieldsvc.work.placement import Placer
 from fieldsvc.work.rounds import RoundStore, RunPlan
 from geo import Fix as GeoFix
 from handlers import corrections, sandbox
+from handlers.alarm import RAISED
 from handlers.base import Handler
 from handlers.fields import format_time
 from handlers.registry import Registry
@@ -92,6 +96,7 @@ class Intake:
     abouts: Abouts
     points: Points
     siren: Siren = field(default_factory=Siren)
+    backlog: Backlog = field(default_factory=Backlog)
     most_events: int = 500
 
 
@@ -112,6 +117,11 @@ async def accept(intake: Intake, upload: Upload) -> dict[str, Any]:
     NotJson, UnsupportedMedia and TooLarge refuse the request; Unavailable and TooMany ask for it again.
     """
     members = decode(upload.body, upload.media_type, upload.charset, most=intake.most_events)
+    async with intake.backlog.turn(_oldest(upload, members), len(members), now=upload.received_at):
+        return await _take(intake, upload, members)
+
+
+async def _take(intake: Intake, upload: Upload, members: Sequence[Sent]) -> dict[str, Any]:
     items: list[Incoming | Rejected] = []
     places: list[Place | None] = []
     for sent in members:
@@ -122,7 +132,14 @@ async def accept(intake: Intake, upload: Upload) -> dict[str, Any]:
     submission = Submission(items, device.device_id if device else None, upload.caller.site, upload.received_at)
     intake.siren.sound(items)
     outcome = await intake.writer.submit(submission)
-    return _answer(members, places, outcome)
+    return answer_of(members, places, outcome)
+
+
+def _oldest(upload: Upload, members: Sequence[Sent]) -> datetime | None:
+    """Tell when the oldest event of a phone's upload happened; None where nobody may wait: a person's, a call for help."""
+    if upload.caller.device is None or any(sent.type == RAISED.name for sent in members):
+        return None
+    return min((_read_clocks(upload, sent).occurred_at for sent in members if sent.time is not None), default=None)
 
 
 async def _prepare(
@@ -375,25 +392,3 @@ def _envelope(upload: Upload, sent: Sent, subjects: Sequence[str], reading: cloc
     if reading.suspect:
         kept["clock_suspect"] = True
     return kept
-
-
-def _answer(members: Sequence[Sent], places: Sequence[Place | None], outcome: Outcome) -> dict[str, Any]:
-    results = [
-        _result(sent, place, result) for sent, place, result in zip(members, places, outcome.results, strict=True)
-    ]
-    return {"receipt": outcome.receipt, "results": results}
-
-
-def _result(sent: Sent, place: Place | None, result: Result) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": sent.sent_id, "status": result.status, "warnings": list(result.warnings)}
-    if result.reason is not None:
-        told["reason"] = result.reason
-    if place is not None and result.status in ("accepted", "duplicate"):  # a phone may have lost the first answer
-        told["located"] = dict(place.located)
-        if place.nearest_stop_id is not None:
-            told["located"]["nearest_stop_id"] = place.nearest_stop_id
-        if place.candidates:
-            told["answer"] = {"candidates": dict(place.candidates)}
-    if result.answer is not None:
-        told["answer"] = told.get("answer", {}) | dict(result.answer)
-    return told

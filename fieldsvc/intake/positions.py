@@ -8,6 +8,7 @@ import orjson
 
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.intake import clocks
+from fieldsvc.intake.accept import Intake
 from fieldsvc.intake.formats.phone import Fault
 from fieldsvc.intake.formats.positions import decode
 from fieldsvc.journal.submission import Rejected, Submission
@@ -33,8 +34,8 @@ class PositionsUpload:
     sent_at: datetime | None = None
 
 
-async def take_positions(tracker: Tracker, writer: Writer, upload: PositionsUpload) -> dict[str, int]:
-    """Take an upload and return how many of its members ended in which way, once that is committed.
+async def take_positions(tracker: Tracker, intake: Intake, upload: PositionsUpload) -> dict[str, int]:
+    """Take an upload and return how many of its members ended in which way, once that is committed; old ones wait for their turn.
 
     Like the times of events those of fixes are corrected by how wrong the phone's clock is, if it says when it sends.
     NotJson, BadRequest, UnsupportedMedia and TooLarge refuse the request; Unavailable and TooMany ask for it again.
@@ -45,10 +46,12 @@ async def take_positions(tracker: Tracker, writer: Writer, upload: PositionsUplo
         replace(fix, fixed_at=clocks.read(fix.fixed_at, sent_at=upload.sent_at, received_at=at).occurred_at)
         for fix in found.fixes
     ]
-    taken, failed = await track(tracker, upload.device, fixes, received_at=at)
+    oldest_at = min((fix.fixed_at for fix in fixes if fix.fixed_at is not None), default=None)
+    async with intake.backlog.turn(oldest_at, len(fixes), now=at):
+        taken, failed = await track(tracker, upload.device, fixes, received_at=at)
     faults = (*found.faults, *failed)
     if faults:
-        await _keep_aside(writer, upload, faults)
+        await _keep_aside(intake.writer, upload, faults)
     return {**asdict(taken), "quarantined": len(faults)}
 
 

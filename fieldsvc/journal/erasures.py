@@ -3,6 +3,8 @@
 One file a store, `<16 hex>.log`, one line an erasure: its id, the keys that were destroyed, a keyed digest of the person, and
 when. No line names anybody. Each carries a MAC over itself and the line before, under a key of the store, so that a line cannot
 be made, changed, or taken out from between others; a line that a crash cut short was never answered, and is written anew.
+Each thing of the person (an item, a pouch) has a line of its own: a restored copy may not know whose it was, and phones bring
+what they said of it again.
 
 Whoever opens the store compares both sides. What the database does not know was erased after the copy was made: it is done
 again, in one transaction, and told again to subscribers by a timer. What the file does not know is written to it. A store that
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import orjson
@@ -61,6 +63,7 @@ class Erasures:
         """`folder` outlives the database, and is the same for every process."""
         self._path = folder / f"{vault.derived_key('erasures.name')[:8].hex()}.log"
         self._key = vault.derived_key("erasures")
+        self._digest_of = vault.person_digest
         self._epoch = vault.epoch
         self._seen: tuple[tuple[int, int], int] | None = None
 
@@ -91,14 +94,25 @@ class Erasures:
 
     async def remember(self, connection: asyncpg.Connection) -> int:
         """Write to the file what only the database knows; return how many it was."""
-        rows = await connection.fetch(query("erasure.all"))
-        known = [Erasure(row["id"], bytes(row["digest"]), tuple(row["key_ids"]), row["at"]) for row in rows]
-        added = await asyncio.to_thread(self.append, known)
+        written = {each.id for each in await asyncio.to_thread(self.read)}
+        await self._note_things(connection, [each.id for each in await _known(connection) if each.id not in written])
+        added = await asyncio.to_thread(self.append, await _known(connection))
         ends = await asyncio.to_thread(self._ends)
         await connection.execute(query("store.write_erasures"), len(ends), ends[-1] if ends else None)
         if added:
             log.info("erasures.remembered", count=len(ends), receipt=ends[-1].hex())
         return added
+
+    async def _note_things(self, connection: asyncpg.Connection, erased: Sequence[UUID]) -> None:
+        rows = await connection.fetch(query("erasure.things"), erased)
+        things = [
+            (uuid5(row["id"], digest.hex()), digest, row["at"])
+            for row in rows
+            for digest in [self._digest_of(row["name"])]
+            if digest != bytes(row["digest"])
+        ]
+        if things:
+            await connection.execute(query("erasure.note_things"), *zip(*things, strict=True))
 
     async def check_whole(self, connection: asyncpg.Connection, *, moved: bool) -> None:
         """Compare the file with what the database knows of it. UserMistake if it is missing, or lacks its last lines."""
@@ -217,6 +231,11 @@ async def settle_restored(connection: asyncpg.Connection, erasures: Erasures, *,
     if moved or missing:
         log.warning("store.restored", count=missing)
     return moved or missing > 0
+
+
+async def _known(connection: asyncpg.Connection) -> list[Erasure]:
+    rows = await connection.fetch(query("erasure.all"))
+    return [Erasure(row["id"], bytes(row["digest"]), tuple(row["key_ids"]), row["at"]) for row in rows]
 
 
 def said_of(person: str, account: str | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sql import query
 
 log = get_logger()
 CHUNK, LOCK_TIMEOUT = 5_000, "2s"
+PATIENCE_S = 3_600.0  # to look through millions of rows for what is too old takes longer than a request may
 WARNED_BEFORE = timedelta(days=7)
 PROOF_DAYS = 365
 HEALTH_SERVICES = ("home_visit", "medication")
@@ -232,7 +233,20 @@ async def ages(connection: asyncpg.Connection, now: datetime) -> list[Age]:
 
 async def apply(connection: asyncpg.Connection, now: datetime) -> dict[str, int]:
     """Let go of everything that is over its limit and under no hold; return how many partitions and rows of each table left."""
-    today = now.astimezone(UTC).date()
+    usual = await connection.fetchval("show statement_timeout")
+    await _limit(connection, f"{PATIENCE_S:.0f}s")
+    try:
+        return await _apply(connection, now.astimezone(UTC).date())
+    finally:
+        if not connection.is_closed():
+            await _limit(connection, usual)
+
+
+async def _limit(connection: asyncpg.Connection, statement_timeout: str) -> None:
+    await connection.execute("select set_config('statement_timeout', $1, false)", statement_timeout)
+
+
+async def _apply(connection: asyncpg.Connection, today: date) -> dict[str, int]:
     await _announce(connection, first_day_kept(today + WARNED_BEFORE))
     held = await _held(connection)
     gone: dict[str, int] = {}
@@ -243,7 +257,7 @@ async def apply(connection: asyncpg.Connection, now: datetime) -> dict[str, int]
         for kept in purpose.tables:
             if kept.how is not How.OWN_JOB and await _is_there(connection, kept.table):
                 gone[kept.table] = gone.get(kept.table, 0) + await _let_go(connection, kept, kept.oldest(today))
-    await connection.execute(query("kept_proof.keys_over"))
+    await connection.execute(query("kept_proof.keys_over"), timeout=PATIENCE_S)
     return {table: count for table, count in gone.items() if count}
 
 
@@ -262,9 +276,8 @@ async def _let_go(connection: asyncpg.Connection, kept: Kept, oldest: date) -> i
         return await _drop(connection, kept.table, oldest, days=kept.how is How.DAYS)
     gone = 0
     while True:
-        count: int = await connection.fetchval(
-            query("retention.forget"), kept.table, kept.since, _midnight(oldest), CHUNK
-        )
+        given = kept.table, kept.since, _midnight(oldest), CHUNK
+        count: int = await connection.fetchval(query("retention.forget"), *given, timeout=PATIENCE_S)
         gone += count
         if count < CHUNK:
             break
@@ -287,7 +300,7 @@ async def _drop(connection: asyncpg.Connection, table: str, oldest: date, *, day
 
 async def _announce(connection: asyncpg.Connection, before: date) -> None:
     """Warn of endpoints that have not read what is dropped within a week."""
-    for row in await connection.fetch(query("retention.near_cursors"), before):
+    for row in await connection.fetch(query("retention.near_cursors"), before, timeout=PATIENCE_S):
         log.warning("retention.near_cursor", endpoint=row["endpoint"], day=row["day"].isoformat())
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +13,12 @@ import orjson
 
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.journal.commands import Commands
+from fieldsvc.journal.hearing import Hearing
 from fieldsvc.journal.submission import Incoming, Submission
 from fieldsvc.logs import get_logger
 from fieldsvc.store.database import DATABASE_ERRORS, Database
 from handlers.fields import Payload, format_time, parse_time
-from handlers.story import Actor
+from handlers.story import UNSAID, Actor
 from sql import query
 
 log = get_logger()
@@ -27,23 +28,26 @@ CHUNK, LONGEST_WAIT_S = 200, 1.0
 class Timers:
     """Fires what is due. Several processes may do so at once: a second firing is a duplicate."""
 
-    def __init__(self, database: Database, commands: Commands) -> None:
+    def __init__(self, database: Database, commands: Commands, hearing: Hearing | None = None) -> None:
         self._database = database
         self._commands = commands
+        self._hearing = hearing or Hearing()
 
     async def run(self) -> None:
-        """Fire timers until cancelled."""
+        """Fire timers until cancelled; what rings for want of a word from a phone waits until phones had the time to speak."""
         while True:
             fired = 0
             with contextlib.suppress(FieldsvcError, *DATABASE_ERRORS, asyncpg.InternalClientError):
-                fired = await self.fire(datetime.now(UTC))
+                waiting = () if self._hearing.is_settled else sorted(UNSAID)
+                fired = await self.fire(datetime.now(UTC), waiting)
+                self._hearing.note()
             if fired < CHUNK:
                 await asyncio.sleep(LONGEST_WAIT_S)
 
-    async def fire(self, now: datetime) -> int:
-        """Fire what is due at `now`, in order; return how many."""
+    async def fire(self, now: datetime, waiting: Sequence[str] = ()) -> int:
+        """Fire what is due at `now`, in order, but the kinds that are `waiting`; return how many."""
         async with self._database.acquire() as connection:
-            due = await connection.fetch(query("timer.due"), now, CHUNK)
+            due = await connection.fetch(query("timer.due"), now, CHUNK, list(waiting))
         if due:
             await self._commands.writer.submit(Submission([_command(self._commands, row) for row in due]))
         return len(due)

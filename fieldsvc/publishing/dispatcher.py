@@ -177,7 +177,7 @@ class Dispatcher:
         if ended or changed:
             await self._let_go(ended + changed)
         if self._share is None:
-            self._share = await lanes.share(self._database, self.owner, seen_s=self._pace.lease_s)
+            self._share = await self._fair_share()
         spare = len(self._lanes) - self._share
         if spare > 0:
             await self._let_go(list(self._lanes)[-min(spare, self._pace.give_at_once) :])
@@ -229,7 +229,11 @@ class Dispatcher:
             if name in kept and name in self._lanes:
                 self._lanes[name].lease_ends = started + self._pace.lease_s - self._pace.margin_s
         self._drop([name for name in epochs if name not in kept])
-        self._share = await lanes.share(self._database, self.owner, seen_s=self._pace.lease_s)
+        self._share = await self._fair_share()
+
+    async def _fair_share(self) -> int:
+        """Say that we are here, and count our lanes. Who is not seen for as long as a lease lets it send is not counted: its lanes are free next."""
+        return await lanes.share(self._database, self.owner, seen_s=self._pace.lease_s - self._pace.margin_s)
 
     async def _save(self) -> None:
         """Save everything that lanes have done until now. What failed to be saved goes first, as it was."""

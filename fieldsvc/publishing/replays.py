@@ -42,7 +42,7 @@ class ReplayPace:
     `of_account` is how many of one account are at work, `lists` how many make their lists at once.
     """
 
-    lease_s: float = 10.0
+    lease_s: float = 8.0
     margin_s: float = 2.0
     renew_s: float = 1.0
     look_s: float = 0.5

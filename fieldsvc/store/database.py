@@ -1,10 +1,15 @@
 """Connections to PostgreSQL: a bounded pool, and the migrations."""
 
 import asyncio
+import contextlib
+import re
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -12,9 +17,13 @@ from fieldsvc.errors import UserMistake
 from fieldsvc.store.viewer import Viewer
 from sql import migrations
 
-ACQUIRE_TIMEOUT_S, CLOSES_WITHIN_S = 10.0, 5.0
+ACQUIRE_TIMEOUT_S, CLOSES_WITHIN_S, CONNECT_TIMEOUT_S, COMMAND_TIMEOUT_S = 10.0, 5.0, 10.0, 40.0
+# A machine that lost its power says nothing: after as long without a sign of it (Linux; else as the system has it) it is gone.
+_SILENT_S = 10
+_SOCKET = {"TCP_USER_TIMEOUT": _SILENT_S * 1_000, "TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 # The driver's InternalClientError is what a session says that was ended in the middle of a COPY.
 _BROKEN = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_NEXT_HOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InternalClientError)
 _NOT_NOW = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 DATABASE_ERRORS = (*_BROKEN, asyncpg.PostgresError)
 _SESSION = {
@@ -32,8 +41,41 @@ _FIRST_OF_OTHERS = 16_384  # types below are those that every database has
 _ASKED: dict[frozenset[int], Any] = {}
 
 
+# What outlives a transaction in a session: settings, locks of the session, cursors, channels, tables of its own.
+_STAYS = re.compile(
+    r"(^|;)\s*(set\s+(?!local\b)|listen\b|prepare\b|declare\b|load\b)|advisory_lock(_shared)?\s*\(|set_config\s*\(|\btemp(orary)?\b",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=4_096)
+def _stays(statement: str) -> bool:
+    """Tell whether a statement may leave something in its session."""
+    return _STAYS.search(statement) is not None
+
+
 class _Connection(asyncpg.Connection):
-    """Asks what PostgreSQL's own types are once, not once a connection: that takes longer than most queries."""
+    """Does once what the driver does again and again: asks what PostgreSQL's own types are, and cleans what nobody changed.
+
+    A session is cleaned when it goes back to the pool only if a statement may have left something in it: that is a round trip
+    which costs as much as most queries.
+    """
+
+    _changed = False
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 - the driver's
+        """Run a statement."""
+        self._changed = self._changed or _stays(query)
+        return await super().execute(query, *args, timeout=timeout)
+
+    async def _execute(self, query: str, *args: Any, **more: Any) -> Any:
+        self._changed = self._changed or _stays(query)
+        return await super()._execute(query, *args, **more)  # type: ignore[misc]  # not in the stubs
+
+    def get_reset_query(self) -> str:
+        """Return what cleans the session: nothing as long as nothing was left in it."""
+        changed, self._changed = self._changed, False
+        return super().get_reset_query() if changed else ""
 
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> Any:  # noqa: ASYNC109
         wanted = frozenset(typeoids)
@@ -110,23 +152,55 @@ def is_unreachable(error: Exception) -> bool:
 
 async def open_database(url: str, *, size: int = 8) -> Database:
     """Open a pool of at most `size` connections to a server of version 15 or newer."""
-    pool = await asyncpg.create_pool(
+    pool = await asyncpg.create_pool(  # type: ignore[call-overload]  # the stubs name every option of `connect`
         url,
         min_size=1,
         max_size=size,
-        timeout=10,
         command_timeout=30,
         server_settings=_SESSION,
         connection_class=_Connection,
+        connect=_opened,
     )
     return Database(pool, url)
 
 
 async def connect(url: str, **settings: str) -> asyncpg.Connection:
-    """Open one connection outside the pool; `settings` are further session settings."""
-    return await asyncpg.connect(
-        url, timeout=10, server_settings={**_SESSION, **settings}, connection_class=_Connection
-    )
+    """Open one connection outside the pool; `settings` are further session settings.
+
+    What takes longer than a statement may is given up here too: a server that stands still says nothing of it.
+    """
+    limit_s = None if "statement_timeout" in settings else COMMAND_TIMEOUT_S
+    session = {**_SESSION, **settings}
+    return await _opened(url, command_timeout=limit_s, server_settings=session, connection_class=_Connection)
+
+
+async def _opened(url: str, **options: Any) -> asyncpg.Connection:
+    """Connect to the first host of a URL that answers in its share of the time, and is what `target_session_attrs` asks for."""
+    *others, last = hosts = _hosts(url)
+    options["timeout"] = CONNECT_TIMEOUT_S / len(hosts)
+    for host in others:
+        with contextlib.suppress(*_NEXT_HOST):
+            return _noticing_silence(await asyncpg.connect(host, **options))
+    return _noticing_silence(await asyncpg.connect(last, **options))
+
+
+def _hosts(url: str) -> list[str]:
+    """Write a URL of several hosts as one of each: the driver's own way gives all of the time to the first that is silent."""
+    parts = urlsplit(url)
+    if "," not in parts.netloc:
+        return [url]
+    user, at, places = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{user}{at}{place}").geturl() for place in places.split(",")]
+
+
+def _noticing_silence(connection: asyncpg.Connection) -> asyncpg.Connection:
+    found = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - shown in no other way
+    if found is not None and found.family != socket.AF_UNIX:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _SOCKET.items():
+            if (option := getattr(socket, name, None)) is not None:
+                found.setsockopt(socket.IPPROTO_TCP, option, value)
+    return connection
 
 
 async def migrate(connection: asyncpg.Connection) -> list[str]:

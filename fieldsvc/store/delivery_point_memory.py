@@ -123,11 +123,16 @@ async def events_after(
         return [FieldEvent(*row) for row in await connection.fetch(query("delivery_point_memory.events_after"), *args)]
 
 
-async def of_round(database: Database, round_id: str) -> list[tuple[str, bytes | None, bytes | None]]:
-    """Read (stop_id, door, box) of the stops of a round of which something is remembered."""
+async def of_rounds(
+    database: Database, round_ids: Sequence[str]
+) -> dict[str, list[tuple[str, bytes | None, bytes | None]]]:
+    """Read (stop_id, door, box) of the stops of rounds of which something is remembered."""
     async with database.acquire() as connection:
-        rows = await connection.fetch(query("delivery_point_memory.of_round"), round_id)
-    return [(row["stop_id"], row["door"], row["box"]) for row in rows]
+        rows = await connection.fetch(query("delivery_point_memory.of_rounds"), round_ids)
+    found: dict[str, list[tuple[str, bytes | None, bytes | None]]] = {}
+    for round_id, *remembered in rows:
+        found.setdefault(round_id, []).append((remembered[0], remembered[1], remembered[2]))
+    return found
 
 
 async def page(database: Database, wanted: Wanted, *, after: str, limit: int) -> list[Listed]:

@@ -1,5 +1,6 @@
 """Devices: the phones that may send, and their receipts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -40,11 +41,11 @@ class Receipt:
 _FIELDS = tuple(field.name for field in fields(Device))
 
 
-async def by_token(database: Database, token_sha256: bytes) -> Device | None:
-    """Find the device of a token's hash, also a revoked one."""
+async def by_tokens(database: Database, tokens_sha256: Sequence[bytes]) -> dict[bytes, Device]:
+    """Find the devices of tokens' hashes, also revoked ones."""
     async with database.acquire() as connection:
-        row = await connection.fetchrow(query("device.by_token"), token_sha256)
-    return Device(*(row[name] for name in _FIELDS)) if row else None
+        rows = await connection.fetch(query("device.by_tokens"), tokens_sha256)
+    return {token_sha256: Device(*row) for token_sha256, *row in rows}
 
 
 async def by_id(database: Database, device_id: str) -> Device | None:

@@ -1,6 +1,7 @@
 """How far runs are along their rounds: a row for each run, which whoever takes fixes locks, and a row for each moment."""
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -43,6 +44,25 @@ class KeptFix:
     lat: float
     lon: float
     accuracy_m: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run, and between which moments, both included, its progress is asked for."""
+
+    run_id: str
+    day: date
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a locked run: its newest, what the journal decided of its duty, and the progress that was asked for."""
+
+    state: RunState
+    duty: bytes | None
+    before: Sequence[Progress]
 
 
 class LockedRun:
@@ -131,6 +151,54 @@ class LockedRun:
         return await self._connection.fetchrow(query("run_state.lock"), self._run_id)
 
 
+class LockedRuns:
+    """What is known of several runs, while nobody else can change it; what is noted of them is written at once."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self._added: list[tuple[date, str, datetime, datetime, float | None, str]] = []
+        self._moved: list[tuple[str, bytes, datetime | None, float | None, str]] = []
+        self._corrected: list[tuple[date, str, datetime, float | None, str]] = []
+
+    async def known(self, asked: Sequence[Asked]) -> dict[str, Told]:
+        """Lock runs, in the order of their ids, and read what is known of them; those of which nothing is are left out."""
+        rows = await self._connection.fetch(query("run_state.lock_several"), [each.run_id for each in asked])
+        states = {run: RunState(*state) for run, *state in rows}
+        known = [each for each in asked if each.run_id in states]
+        if not known:
+            return {}
+        columns = zip(*((each.day, each.run_id, each.first, each.last) for each in known), strict=True)
+        told = await self._connection.fetch(query("progress.with_duty_of_several"), *columns)
+        return {
+            run: Told(
+                states[run], duty, [Progress(*each) for each in zip(*(part or () for part in before), strict=True)]
+            )
+            for run, duty, *before in told
+        }
+
+    def add(self, of: Asked, found: Iterable[Progress], to: RunState | None, *, received_at: datetime) -> None:
+        """Add progress of a run, where a moment that is known stays as it is; and note its newest, if it moved."""
+        self._added += [(of.day, of.run_id, received_at, each.at, each.distance_along_m, each.status) for each in found]
+        if to is not None:
+            self._moved.append((of.run_id, to.matcher, to.through_at, to.distance_along_m, to.status))
+
+    def correct(self, of: Asked, found: Iterable[Progress]) -> None:
+        """Put moments of a run that are known at other places."""
+        self._corrected += [(of.day, of.run_id, each.at, each.distance_along_m, each.status) for each in found]
+
+    async def write(self) -> None:
+        """Write what was noted."""
+        if self._added or self._moved:
+            added, moved = _columns(self._added, 6), _columns(self._moved, 5)
+            await self._connection.execute(query("progress.add_and_move_several"), *added, *moved)
+        if self._corrected:
+            await self._connection.execute(query("progress.correct_several"), *_columns(self._corrected, 5))
+
+
+def _columns(rows: Sequence[Sequence[object]], width: int) -> list[Sequence[object]]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
 async def heard_at(database: Database, run_id: str, day: date) -> datetime | None:
     """Find when the newest position of a run was taken; None as long as none was, whatever was scanned."""
     async with database.acquire() as connection:
@@ -148,6 +216,23 @@ async def locked(database: Database, run_id: str, day: date) -> AsyncIterator[Lo
         async with database.acquire() as connection, connection.transaction():
             await connection.execute(query("run_state.wait_briefly"))
             yield LockedRun(connection, run_id, day)
+    except _NOT_NOW as error:
+        raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
+
+
+@asynccontextmanager
+async def locked_together(database: Database) -> AsyncIterator[LockedRuns]:
+    """Open a transaction for several runs, committed after the block; for the rest as `locked`."""
+    try:
+        async with database.acquire() as connection:
+            await connection.execute(f"begin; {query('run_state.wait_briefly')}")
+            try:
+                yield LockedRuns(connection)
+            except BaseException:
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await connection.execute("rollback")
+                raise
+            await connection.execute("commit")
     except _NOT_NOW as error:
         raise Unavailable(retry_after_s=RETRY_AFTER_S) from error
 

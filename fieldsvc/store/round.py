@@ -26,17 +26,24 @@ class StoredRound:
 
 async def read(database: Database, round_id: str) -> StoredRound | None:
     """Read one round with its stops."""
-    async with database.acquire() as connection:
-        row = await connection.fetchrow(query("round.read"), round_id)
-        found = await connection.fetch(query("stop.of_round"), round_id) if row else []
-    return StoredRound(_round(row, [stops.from_row(each) for each in found]), row["version"]) if row else None
+    return (await read_several(database, [round_id])).get(round_id)
 
 
-async def version(database: Database, round_id: str) -> int | None:
-    """Read the version of a round; None if there is none."""
+async def read_several(database: Database, round_ids: Sequence[str]) -> dict[str, StoredRound]:
+    """Read rounds with their stops, of those that there are."""
     async with database.acquire() as connection:
-        found: int | None = await connection.fetchval(query("round.version"), round_id)
-    return found
+        rows = await connection.fetch(query("round.read"), round_ids)
+        found = await connection.fetch(query("stop.of_rounds"), [row["id"] for row in rows]) if rows else []
+    stops_of: dict[str, list[Stop]] = {row["id"]: [] for row in rows}
+    for each in found:
+        stops_of[each["round_id"]].append(stops.from_row(each))
+    return {row["id"]: StoredRound(_round(row, stops_of[row["id"]]), row["version"]) for row in rows}
+
+
+async def versions(database: Database, round_ids: Sequence[str]) -> dict[str, int]:
+    """Read the versions of rounds, of those that there are."""
+    async with database.acquire() as connection:
+        return {row["id"]: row["version"] for row in await connection.fetch(query("round.versions"), round_ids)}
 
 
 async def read_all(database: Database) -> list[Round]:

@@ -58,7 +58,7 @@ def to_row(round_id: str, stop: Stop, *, sequence: int) -> tuple[Any, ...]:
 async def of_round(database: Database, round_id: str) -> list[Stop]:
     """Read the stops of a round in planned order."""
     async with database.acquire() as connection:
-        rows = await connection.fetch(query("stop.of_round"), round_id)
+        rows = await connection.fetch(query("stop.of_rounds"), [round_id])
     return [from_row(row) for row in rows]
 
 

@@ -125,11 +125,17 @@ async def expiring(database: Database) -> AsyncIterator[bool]:
                 await connection.execute(query("task.end_expiring"))
 
 
-async def subjects_of_run(database: Database, day: date, round_id: str) -> dict[str, str]:
-    """Map the subjects of a round's tasks of a day, open or closed, to their stops."""
+async def subjects_of_runs(
+    database: Database, runs: Sequence[tuple[date, str]]
+) -> dict[tuple[date, str], dict[str, str]]:
+    """Map the subjects of the tasks of runs, given by day and round, open or closed, to their stops."""
+    days, rounds = zip(*runs, strict=True)
     async with database.acquire() as connection:
-        rows = await connection.fetch(query("task.subjects_of_run"), day, round_id)
-    return {row["subject"]: row["stop_id"] for row in rows}
+        rows = await connection.fetch(query("task.subjects_of_runs"), days, rounds)
+    found: dict[tuple[date, str], dict[str, str]] = {}
+    for day, round_id, subject, stop_id in rows:
+        found.setdefault((day, round_id), {})[subject] = stop_id
+    return found
 
 
 async def claim_key(database: Database, account: str, key: str, digest: bytes) -> bool:

@@ -12,7 +12,7 @@ from fieldsvc.store.database import Database
 from geo.errors import EmptyRound
 from geo.rounds import Round
 
-LINES_KEPT = 25_000
+LINES_KEPT, POINTS_KEPT = 100_000, 12_000_000  # 24 bytes each
 _AT_ONCE = 100  # so that the loop is never held for long
 
 
@@ -27,6 +27,11 @@ class Line:
         points = planned.drawn_line if len(planned.drawn_line) > 1 else planned.drawn_line * 2
         self._lons, self._lats = (array("d", values) for values in zip(*points, strict=True))
         self.version = version
+
+    @property
+    def points(self) -> int:
+        """How many points it has."""
+        return len(self._metres)
 
     @property
     def length_m(self) -> float:
@@ -50,9 +55,9 @@ class Line:
 class Lines:
     """The lines that were asked for lately, of their newest versions; bounded."""
 
-    def __init__(self, database: Database, *, size: int = LINES_KEPT) -> None:
+    def __init__(self, database: Database, *, size: int = LINES_KEPT, points: int = POINTS_KEPT) -> None:
         self._database = database
-        self._size = size
+        self._size, self._most, self._points = size, points, 0
         self._lines: OrderedDict[str, Line] = OrderedDict()
 
     def get(self, round_id: str) -> Line | None:
@@ -76,8 +81,10 @@ class Lines:
 
     def _keep(self, round_id: str, planned: Round, version: int) -> None:
         try:
-            self._lines[round_id] = Line(planned, version)
+            line = Line(planned, version)
         except EmptyRound:
             return
-        while len(self._lines) > self._size:
-            self._lines.popitem(last=False)
+        self._points += line.points - (self._lines[round_id].points if round_id in self._lines else 0)
+        self._lines[round_id] = line
+        while len(self._lines) > self._size or self._points > self._most:
+            self._points -= self._lines.popitem(last=False)[1].points

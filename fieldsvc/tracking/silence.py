@@ -6,7 +6,7 @@ carrier nothing is learned. A pause, the end of duty and a mandate are no silenc
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ import orjson
 
 from fieldsvc.errors import FieldsvcError
 from fieldsvc.journal.commands import Commands
+from fieldsvc.journal.hearing import Hearing
 from fieldsvc.logs import get_logger
 from fieldsvc.store import silence as store
 from fieldsvc.store.database import DATABASE_ERRORS, Database
@@ -39,12 +40,14 @@ class Silences:
     database: Database
     commands: Commands
     zone: tzinfo
+    hearing: Hearing = field(default_factory=Hearing)
 
     async def run(self) -> None:
-        """Look once a minute until cancelled."""
+        """Look once a minute until cancelled, when phones have been heard for a while."""
         while True:
             try:
-                await self.look(datetime.now(UTC))
+                if self.hearing.is_settled:
+                    await self.look(datetime.now(UTC))
             except (FieldsvcError, *DATABASE_ERRORS) as error:
                 log.warning("silence.not_watched", error=type(error).__name__)
             await asyncio.sleep(EVERY_S)

@@ -1,14 +1,16 @@
 """From fixes to progress: pure. What is kept for the next fix are distances along the line, and nothing beside it."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from fieldsvc.store.progress import Progress, RunState
 from fieldsvc.work.rounds import RunPlan
 from geo import Fix, Match, Matcher
 from geo.errors import BadState, EmptyRound
+from geo.match import Found
 from geo.matching import AT_STOP, ON_ROUND
 from geo.state import State
 
@@ -70,30 +72,32 @@ def advance(plan: RunPlan, known: RunState, fixes: Sequence[Fix], before: Iterab
     places = sorted((each.at, each.distance_along_m) for each in earlier.values() if each.distance_along_m is not None)
     progress: dict[datetime, Progress] = {}
     corrected: list[Progress] = []
-    newest, late = known, 0
-    for fix in fixes:
-        is_late = known.through_at is not None and fix.fixed_at <= known.through_at
-        if is_late:
-            late += 1
-            found = _progress(fix.fixed_at, _late(matcher, fix, places) if matcher else None)
-        else:
-            match, confirmed = None, None
-            if matcher is not None:
-                state, told = matcher.update(state, fix)
-                match, confirmed = told.provisional, told.confirmed
-            found = _progress(fix.fixed_at, match)
-            if confirmed is not None:
-                sure = _progress(confirmed.fixed_at, confirmed)
-                if sure.at in progress:
-                    progress[sure.at] = sure
-                elif sure.at in earlier and _is_elsewhere(earlier[sure.at], sure):
-                    corrected.append(sure)
-            along = newest.distance_along_m if found.distance_along_m is None else found.distance_along_m
-            newest = RunState(newest.matcher, found.at, along, found.status)
+    late = 0 if known.through_at is None else bisect_right(fixes, known.through_at, key=_moment)
+    for fix in fixes[:late]:
+        found = _progress(fix.fixed_at, _late(matcher, fix, places) if matcher else None)
         progress[found.at] = found
         if found.distance_along_m is not None:
             insort(places, (found.at, found.distance_along_m))
+    told: Sequence[Found] = ()
+    if matcher is not None:
+        state, told = matcher.follow(state, fixes[late:])
+    newest = known
+    for fix, one in zip_longest(fixes[late:], told):
+        found = _progress(fix.fixed_at, one.provisional if one else None)
+        progress[found.at] = found
+        along = newest.distance_along_m if found.distance_along_m is None else found.distance_along_m
+        newest = RunState(newest.matcher, found.at, along, found.status)
+        if one is not None and one.confirmed is not None:
+            sure = _progress(one.confirmed.fixed_at, one.confirmed)
+            if sure.at in progress:
+                progress[sure.at] = sure
+            elif sure.at in earlier and _is_elsewhere(earlier[sure.at], sure):
+                corrected.append(sure)
     return Advance(list(progress.values()), replace(newest, matcher=stored(state, plan)), late, corrected)
+
+
+def _moment(fix: Fix) -> datetime:
+    return fix.fixed_at
 
 
 def _is_elsewhere(told: Progress, sure: Progress) -> bool:
@@ -104,9 +108,9 @@ def _is_elsewhere(told: Progress, sure: Progress) -> bool:
 
 
 def matcher_of(plan: RunPlan) -> Matcher | None:
-    """Make the matcher of a run; None for a round of nothing."""
+    """Make the matcher of a run, compiled where that is ready; None for a round of nothing."""
     try:
-        return Matcher(plan.round, plan.round.mode, LAG_FIXES, engine="numpy")
+        return Matcher(plan.round, plan.round.mode, LAG_FIXES)
     except EmptyRound:
         return None
 

@@ -6,7 +6,6 @@ read, the fixes are matched on from there, and their progress is committed toget
 phone is answered. Nothing of a fix stays: no place beside the line, and off the round no place at all.
 """
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +14,17 @@ from datetime import UTC, date, datetime, timedelta
 from fieldsvc.store import progress
 from fieldsvc.store.database import Database
 from fieldsvc.store.device import Device
-from fieldsvc.store.progress import KeptFix, LockedRun, Progress, RunState
+from fieldsvc.store.progress import LockedRun, RunState
 from fieldsvc.tracking.duty import read_duty
 from fieldsvc.tracking.mismatch import Watcher
 from fieldsvc.tracking.places import Place, Places
-from fieldsvc.tracking.steps import PRIOR, THINNED, Advance, advance, matcher_of, sift, state_of, stored
+from fieldsvc.tracking.steps import matcher_of, state_of, stored
+from fieldsvc.tracking.turns import Turn, Turns, opened
 from fieldsvc.work.rounds import RoundStore, RunPlan, run_of_id
 from geo import Fix
 
 AHEAD = timedelta(minutes=5)
 OLDEST = timedelta(days=7)
-IN_A_THREAD = 50
 _DAY = timedelta(days=1)
 
 
@@ -62,6 +61,7 @@ class Tracker:
         self._database = database
         self._rounds = rounds
         self._keep = timedelta(days=keep_tracks_days)
+        self._turns = Turns(database)
         self._places = Places()
         self._watcher = watcher
 
@@ -99,7 +99,7 @@ class Tracker:
         if plan is None or not near:
             return 0
         async with progress.locked(self._database, run_id, day) as run:
-            known = await _opened(run, [visit.at for visit in near])
+            known = await opened(run, [visit.at for visit in near])
             duty = read_duty(await run.duty())
             counts = [each for each in near if duty.covers(each.at)]
             if known is None or not counts:
@@ -142,7 +142,7 @@ class Tracker:
 
     async def _plan(self, run_id: str) -> tuple[RunPlan | None, date]:
         named = run_of_id(run_id)
-        return (await self._rounds.run_plan(run_id), named[0]) if named else (None, date.min)
+        return (await self._rounds.bare_plan(run_id), named[0]) if named else (None, date.min)
 
     def _is_near(self, day: date, visit: Visit) -> bool:
         """Tell whether a visit is of the run's own day, or beside midnight, and neither too old nor ahead."""
@@ -153,26 +153,15 @@ class Tracker:
     async def _take(
         self, run_id: str, fixes: Sequence[Fix], count: Counter[str], *, received_at: datetime
     ) -> Sequence[Fix]:
-        """Take what is on duty of one run, in one transaction; return the rest."""
+        """Take what is on duty of one run; return the rest."""
         plan, day = await self._plan(run_id)
         if plan is None:
             return fixes
-        moments = [fix.fixed_at for fix in fixes]
-        async with progress.locked(self._database, run_id, day) as run:
-            known = await _opened(run, moments)
-            duty, before = await run.with_duty(min(moments) - PRIOR, max(moments) + THINNED)
-            on, off = read_duty(duty).split(fixes)
-            if known is None or not on:
-                return fixes
-            sifted = sift(on, {each.at for each in before})
-            found = await _matched(plan, known, sifted.kept, before)
-            if found.progress:
-                newest = found.newest if len(found.progress) > found.late else None
-                await run.add(found.progress, newest, received_at=received_at)
-            if found.corrected:
-                await run.correct(found.corrected)
-            if self._keeps(day, received_at):
-                await run.keep_fixes([KeptFix(fix.fixed_at, fix.lat, fix.lon, fix.accuracy_m) for fix in on])
+        turn = Turn(plan, day, fixes, received_at, keeps=self._keeps(day, received_at))
+        outcome = await self._turns.take(turn)
+        found, sifted = outcome.found, outcome.sifted
+        if found is None:
+            return outcome.off
         told = (*found.corrected, *found.progress)
         places = [(each.at, each.distance_along_m) for each in told if each.distance_along_m is not None]
         self._places.remember(run_id, places)
@@ -180,30 +169,11 @@ class Tracker:
             self._watcher.note(plan, sifted.kept, found.progress)
         count.update(duplicate=sifted.duplicate, thinned=sifted.thinned, late=found.late)
         count["taken"] += len(found.progress) - found.late
-        return off
+        return outcome.off
 
     def _keeps(self, day: date, received_at: datetime) -> bool:
         """Tell whether tracks of a run's day are kept: as long as upkeep has a place for them."""
         return bool(self._keep) and day >= received_at.astimezone(UTC).date() - self._keep
-
-
-async def _opened(run: LockedRun, moments: Iterable[datetime]) -> RunState | None:
-    """Lock a run and read what is known of it; None, and nothing is begun, as long as none of its moments is on duty.
-
-    What is read after this cannot change until the commit.
-    """
-    known = await run.state()
-    if known is not None:
-        return known
-    duty = read_duty(await run.duty())
-    return await run.begin() if any(map(duty.covers, moments)) else None
-
-
-async def _matched(plan: RunPlan, known: RunState, fixes: Sequence[Fix], before: Sequence[Progress]) -> Advance:
-    """Match fixes; more than some fifty in a thread, so that other requests go on."""
-    if len(fixes) > IN_A_THREAD:
-        return await asyncio.to_thread(advance, plan, known, fixes, before)
-    return advance(plan, known, fixes, before)
 
 
 async def _anchored(run: LockedRun, plan: RunPlan, known: RunState, visits: Sequence[Visit]) -> list[Place]:

@@ -6,10 +6,11 @@ tell nothing twice. Looked at are runs at work with a window that ends within tw
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from fieldsvc.errors import FieldsvcError
+from fieldsvc.journal.hearing import Hearing
 from fieldsvc.logs import get_logger
 from fieldsvc.store import window_threat as store
 from fieldsvc.store.database import DATABASE_ERRORS, Database
@@ -29,12 +30,14 @@ class Windows:
     database: Database
     forecasts: Forecasts
     zone: tzinfo
+    hearing: Hearing = field(default_factory=Hearing)
 
     async def run(self) -> None:
-        """Look once a minute until cancelled."""
+        """Look once a minute until cancelled, when phones have been heard for a while."""
         while True:
             try:
-                await self.look(datetime.now(UTC))
+                if self.hearing.is_settled:
+                    await self.look(datetime.now(UTC))
             except (FieldsvcError, *DATABASE_ERRORS) as error:
                 log.warning("windows.not_watched", error=type(error).__name__)
             await asyncio.sleep(EVERY_S)

@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import orjson
@@ -26,7 +27,7 @@ from fieldsvc.work.runs import Runs
 from fieldsvc.work.sheets import Sheets
 from handlers import corrections
 from handlers.base import Handler, wire_type
-from handlers.fields import format_time
+from handlers.fields import Payload, format_time
 from handlers.registry import Registry
 from handlers.story import EventType
 
@@ -185,9 +186,14 @@ def _event(each: EventType) -> dict[str, Any]:
         "by": sorted(each.by),
         "keeps_position": each.keeps_fix,
         "closes_task": each.closes_task,
-        "schema": each.payload.model_json_schema(by_alias=True),
+        "schema": _schema(each.payload),
         "examples": [dict(example) for example in each.examples],
     }
+
+
+@cache
+def _schema(payload: type[Payload]) -> dict[str, Any]:
+    return payload.model_json_schema(by_alias=True)
 
 
 def encode_cursor(no: int) -> str:

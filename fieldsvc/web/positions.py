@@ -25,7 +25,7 @@ async def post_positions(request: web.Request) -> web.Response:
     body = await request.read()
     sent_at = decode_header_time(request.headers.get("Fieldsvc-Sent-At"))
     upload = PositionsUpload(body, request.content_type, request.charset, device, received_at, sent_at)
-    counted = await take_positions(request.app[TRACKER], request.app[INTAKE].writer, upload)
+    counted = await take_positions(request.app[TRACKER], request.app[INTAKE], upload)
     for outcome, count in counted.items():
         request.app[METRICS].fixes.labels(outcome).inc(count)
     return json_response(counted)

@@ -3,6 +3,7 @@
 import gc
 import time
 from functools import partial
+from threading import Thread
 
 from aiohttp import web
 
@@ -16,6 +17,7 @@ from fieldsvc.intake.location import Locator
 from fieldsvc.intake.points import Points
 from fieldsvc.intake.relay import RelayKey
 from fieldsvc.jobs import Jobs
+from fieldsvc.journal.hearing import Hearing
 from fieldsvc.journal.timers import Timers
 from fieldsvc.notices.choices import Choices
 from fieldsvc.notices.sender import Notices
@@ -36,18 +38,20 @@ from fieldsvc.web import carrier, events, middlewares, phones, positions, relays
 from fieldsvc.work.daily import plan_days
 from fieldsvc.work.pilots import Pilots
 from fieldsvc.work.placement import Placer
+from geo.compiled import warm
 
 
 def add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
     """Add what phones send to, and what watches, learns and answers behind it."""
     _add_phones(app, platform, jobs)
     _add_answering(app, platform, jobs)
-    _add_watching(platform, jobs)
-    jobs["timers"] = Timers(platform.database, platform.commands).run
+    hearing = Hearing(platform.settings.phones_first_s)
+    _add_watching(platform, jobs, hearing)
+    jobs["timers"] = Timers(platform.database, platform.commands, hearing).run
     jobs["erasures"] = platform.erasing.keep_remembering
     jobs["pictures"], jobs["pictures_tidy"] = platform.media.keep_linking, platform.media.keep_tidy
-    jobs["days"] = lambda: plan_days(platform.runs, platform.settings.hours)
-    jobs["warm"] = lambda: _warm(platform.placer)
+    jobs["days"] = lambda: plan_days(platform.runs, platform.settings.hours, hearing=hearing)
+    jobs["warm"] = lambda: _warm(platform.placer, compiles=platform.settings.fast_matching)
 
 
 def _add_phones(app: web.Application, platform: Platform, jobs: Jobs) -> None:
@@ -69,6 +73,8 @@ def _add_phones(app: web.Application, platform: Platform, jobs: Jobs) -> None:
         points=Points(platform.database),
         most_events=platform.settings.max_batch_events,
     )
+    about = "Events and fixes of phones that were away, which wait until it is their turn."
+    app[middlewares.METRICS].watch("fieldsvc_backlog_events", about, lambda: app[events.INTAKE].backlog.waiting)
     app[carrier.RUNS], app[carrier.SHEETS] = platform.runs, platform.sheets
     app[carrier.SERVICES], app[carrier.PILOTS] = carrier.services_document(platform.registry), Pilots(platform.database)
     app[carrier.CODE_TRIES] = Tries(most=10, window_s=60.0, size=10_000, clock=time.monotonic)
@@ -96,20 +102,28 @@ def _add_answering(app: web.Application, platform: Platform, jobs: Jobs) -> None
     ).run
 
 
-def _add_watching(platform: Platform, jobs: Jobs) -> None:
+def _add_watching(platform: Platform, jobs: Jobs, hearing: Hearing) -> None:
     database, rounds, zone = platform.database, platform.rounds, platform.settings.zone
     jobs["points"] = PointLearner(
         database, platform.tail, platform.opener, rounds=rounds, registry=platform.registry
     ).run
     jobs["learning"] = Learning(database, rounds).run
-    silences = Silences(database, platform.commands, zone)
+    silences = Silences(database, platform.commands, zone, hearing)
     jobs["silence"], jobs["silence_learning"] = silences.run, silences.keep_learning
     forecasts = Forecasts(database, rounds, zone, hours=platform.settings.hours)
-    jobs["windows"] = Windows(database, forecasts, zone).run
+    jobs["windows"] = Windows(database, forecasts, zone, hearing).run
     jobs["reports"] = Counter(database, platform.tail, platform.reader, vault=platform.vault, zone=zone).run
 
 
-async def _warm(placer: Placer) -> None:
+async def _warm(placer: Placer, *, compiles: bool) -> None:
     """Build the book of rounds before the first address asks; what lives as long as the process is not collected again."""
     await placer.warm()
     gc.freeze()
+    if compiles:
+        Thread(target=_compile, name="compile", daemon=True).start()
+
+
+def _compile() -> None:
+    """Load the compiled matcher where it is installed, or compile it: beside the loop, and nobody who stops the service waits for it."""
+    if warm():
+        gc.freeze()

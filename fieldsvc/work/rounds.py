@@ -1,10 +1,16 @@
-"""Rounds and runs as intake needs them: in memory, checked against the database every half minute."""
+"""Rounds and runs as intake needs them: in memory, checked against the database every half minute.
 
+A nation's rounds are looked at all the time, each of them every minute: so as many are kept as `rounds_points` allows, and whether
+one of them has changed is asked for all at once. Tasks are read again after 20 seconds.
+"""
+
+import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import partial
 from types import MappingProxyType
 
 from fieldsvc.store import delivery_point_memory as memories
@@ -16,10 +22,13 @@ from fieldsvc.store.device import Device
 from fieldsvc.store.recent import Recent
 from fieldsvc.store.round import StoredRound
 from fieldsvc.store.run import run_id_of
+from fieldsvc.store.together import Together
 from geo.delivery_points import BadMemory, PointMemory
 from geo.rounds import Round, Stop
 
 SUBJECTS_S = 20.0
+CHECKED_S = 10.0
+ROUNDS_POINTS = 10_000_000
 DEVICE_S = 5.0
 LEARNED_S = 600.0
 _RUN_ID = re.compile(r"run-([0-9]{4}-[0-9]{2}-[0-9]{2})-([A-Za-z0-9][A-Za-z0-9._:-]{0,47})")
@@ -60,6 +69,11 @@ class KnownRound:
     stop_of_point: Mapping[str, str]
     point_of_stop: Mapping[str, str]
 
+    @property
+    def points(self) -> int:
+        """How much it holds: the points of its line, and its stops, each of which takes as much as some points."""
+        return 1 + len(self.stored.round.line) + 5 * len(self.stops_by_id)
+
 
 class RoundStore:
     """Rounds and run plans; bounded memories. Rounds stay as long as their version holds, subjects for 20 s."""
@@ -70,15 +84,25 @@ class RoundStore:
         zone: tzinfo,
         *,
         clock: Callable[[], float] = time.monotonic,
-        rounds: int = 2_000,
+        rounds_points: int = ROUNDS_POINTS,
         runs: int = 2_000,
     ) -> None:
         self._database = database
         self._zone = zone
         self._clock = clock
-        self._rounds: Recent[str, KnownRound] = Recent(size=rounds, ttl_s=float("inf"), clock=clock)
+        self._rounds: Recent[str, KnownRound] = Recent(
+            size=rounds_points, ttl_s=float("inf"), clock=clock, weigh=lambda known: known.points
+        )
+        self._stored = Together(partial(store.read_several, database))
+        self._memories = Together(partial(memories.of_rounds, database))
+        self._subjects = Together(partial(tasks.subjects_of_runs, database))
+        self._mark: int | None = None
+        self._check_at = float("-inf")
+        self._checking = asyncio.Lock()
         self._plans: Recent[str, RunPlan] = Recent(size=runs, ttl_s=SUBJECTS_S, clock=clock)
-        self._learned: Recent[str, Mapping[str, Learned]] = Recent(size=rounds, ttl_s=LEARNED_S, clock=clock)
+        self._learned: Recent[str, Mapping[str, Learned]] = Recent(
+            size=rounds_points, ttl_s=LEARNED_S, clock=clock, weigh=lambda places: 1 + 5 * len(places)
+        )
         self._of_device: Recent[tuple[str, date], tuple[str, ...]] = Recent(size=4 * runs, ttl_s=DEVICE_S, clock=clock)
 
     async def run_plan(self, of: str | Device, *, now: datetime | None = None) -> RunPlan | None:
@@ -89,9 +113,16 @@ class RoundStore:
         plan = self._plans.get(run_id)
         return plan if plan is not None else await self._load(run_id)
 
+    async def bare_plan(self, run_id: str) -> RunPlan | None:
+        """Find the plan of a run id as far as a fix needs it: the round, without tasks and learned places."""
+        named = run_of_id(run_id)
+        known = await self._lately(named[1]) if named is not None else None
+        return _plan(run_id, known) if known is not None else None
+
     def forget(self) -> None:
         """Forget everything, after an import in this process."""
         self._rounds.clear()
+        self._check_at = float("-inf")
         self._plans.clear()
         self._learned.clear()
         self._of_device.clear()
@@ -126,19 +157,13 @@ class RoundStore:
             return None
         day, round_id = named
         since = self._clock()
-        known = await self.known_round(round_id)
+        known = await self._lately(round_id)
         if known is None:
             return None
-        subjects = await tasks.subjects_of_run(self._database, day, round_id)
-        plan = RunPlan(
-            run_id=run_id,
-            round_id=round_id,
-            site=known.stored.round.site or "",
-            round=known.stored.round,
-            round_version=known.stored.version,
-            stops_by_id=known.stops_by_id,
+        subjects = await self._subjects.get((day, round_id)) or {}
+        plan = replace(
+            _plan(run_id, known),
             stop_of_subject=MappingProxyType({**known.stop_of_point, **subjects}),
-            delivery_point_of_stop=known.point_of_stop,
             learned=await self._places(round_id),
         )
         self._plans.put(run_id, plan, since=since)
@@ -149,7 +174,7 @@ class RoundStore:
         known = self._learned.get(round_id)
         if known is None:
             since = self._clock()
-            rows = await memories.of_round(self._database, round_id)
+            rows = await self._memories.get(round_id) or ()
             places = {stop_id: Learned(place_of(door), place_of(box)) for stop_id, door, box in rows}
             known = MappingProxyType({stop_id: place for stop_id, place in places.items() if place != Learned()})
             self._learned.put(round_id, known, since=since)
@@ -158,9 +183,20 @@ class RoundStore:
     async def known_round(self, round_id: str) -> KnownRound | None:
         """Find a round as it is now, with its look-up tables."""
         known = self._rounds.get(round_id)
-        if known is not None and await store.version(self._database, round_id) == known.stored.version:
+        if (
+            known is not None
+            and (await store.versions(self._database, [round_id])).get(round_id) == known.stored.version
+        ):
             return known
-        stored = await store.read(self._database, round_id)
+        return await self._read(round_id)
+
+    async def _lately(self, round_id: str) -> KnownRound | None:
+        """Find a round as it is now, or was some seconds ago."""
+        await self._check()
+        return self._rounds.get(round_id) or await self._read(round_id)
+
+    async def _read(self, round_id: str) -> KnownRound | None:
+        stored = await self._stored.get(round_id)
         if stored is None:
             return None
         stops = stored.round.stops
@@ -172,6 +208,37 @@ class RoundStore:
         )
         self._rounds.put(round_id, known, since=self._clock())
         return known
+
+    async def _check(self) -> None:
+        """Forget the rounds that have changed since they were read; asked every ten seconds, by one for all."""
+        if self._clock() < self._check_at:
+            return
+        async with self._checking:
+            since = self._clock()
+            if since < self._check_at:
+                return
+            mark = await store.mark(self._database)
+            if mark != self._mark:
+                known = self._rounds.items()
+                now = await store.versions(self._database, [round_id for round_id, _known in known])
+                for round_id, each in known:
+                    if now.get(round_id) != each.stored.version:
+                        self._rounds.drop(round_id)
+            self._mark, self._check_at = mark, since + CHECKED_S
+
+
+def _plan(run_id: str, known: KnownRound) -> RunPlan:
+    planned = known.stored.round
+    return RunPlan(
+        run_id=run_id,
+        round_id=planned.round_id,
+        site=planned.site or "",
+        round=planned,
+        round_version=known.stored.version,
+        stops_by_id=known.stops_by_id,
+        stop_of_subject=known.stop_of_point,
+        delivery_point_of_stop=known.point_of_stop,
+    )
 
 
 def memory_of(data: bytes | None) -> PointMemory | None:

@@ -52,11 +52,11 @@ values ($1, $2, $3, $4, $5, $6)
 on conflict (delivery_point_id) do update set door = excluded.door, box = excluded.box, moved_on = excluded.moved_on,
   served_on = excluded.served_on, last_served_on = excluded.last_served_on;
 
--- name: of_round
--- Read what is remembered of the points that a round serves.
-select stop.stop_id, memory.door, memory.box
+-- name: of_rounds
+-- Read what is remembered of the points that rounds serve.
+select stop.round_id, stop.stop_id, memory.door, memory.box
 from stop join delivery_point_memory as memory on memory.delivery_point_id = stop.delivery_point_id
-where stop.round_id = $1 and (memory.door is not null or memory.box is not null);
+where stop.round_id = any($1::text[]) and (memory.door is not null or memory.box is not null);
 
 -- name: page
 -- Page through what is remembered at a site or at all: (site, after, only moved, only not served since, and on so many days, limit).

@@ -1,8 +1,9 @@
 -- purpose: who is calling
 
--- name: by_token
--- Find the device that a token belongs to, also a revoked one.
-select id, carrier, site, round_id, passphrase, enrolled_at, revoked_at, lost_at from device where token_sha256 = $1;
+-- name: by_tokens
+-- Find the devices that tokens belong to, also revoked ones.
+select token_sha256, id, carrier, site, round_id, passphrase, enrolled_at, revoked_at, lost_at
+from device where token_sha256 = any($1::bytea[]);
 
 -- name: by_id
 -- Find a device by its id.

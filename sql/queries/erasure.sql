@@ -62,6 +62,22 @@ select id, digest, key_ids, at from erasure order by at, id;
 -- Count the erasures.
 select count(*) from erasure;
 
+-- name: things
+-- Find what these erasures destroyed keys of, and what was about the same persons without a key of its own, places apart.
+select erasure.id, erasure.at, erasure.digest, gone.person as name
+from erasure join person_key as gone on gone.key_id = any(erasure.key_ids) where erasure.id = any($1::uuid[])
+union
+select erasure.id, erasure.at, erasure.digest, head.subject
+from erasure join person_key as gone on gone.key_id = any(erasure.key_ids) join subject_head as head on head.person = gone.person
+where erasure.id = any($1::uuid[]) and head.subject not like 'delivery\_point/%'
+order by at, name;
+
+-- name: note_things
+-- Note that things were erased with their persons: (ids, digests, at).
+insert into erasure (id, digest, key_ids, at)
+select thing.id, thing.digest, '{}', thing.at from unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) as thing (id, digest, at)
+on conflict (id) do nothing;
+
 -- name: known
 -- Find which of these erasures the store knows.
 select id from erasure where id = any($1::uuid[]);

@@ -7,6 +7,17 @@ select (select body from state where handler = 'run' and subject = 'run/' || $2:
 from progress
 where day = $1 and run = $2::text and at >= $3 and at <= $4;
 
+-- name: with_duty_of_several
+-- Read for each of several runs what `with_duty` does: (days[], runs[], firsts[], lasts[]). Each is looked up (offset 0).
+select wanted.run, (select body from state where handler = 'run' and subject = 'run/' || wanted.run) as duty,
+  known.at, known.along, known.status
+from unnest($1::date[], $2::text[], $3::timestamptz[], $4::timestamptz[]) as wanted (day, run, first, last)
+cross join lateral (
+  select array_agg(at order by at) as at, array_agg(distance_along_m order by at) as along, array_agg(status order by at) as status
+  from progress
+  where progress.day = wanted.day and progress.run = wanted.run and at >= wanted.first and at <= wanted.last offset 0
+) as known;
+
 -- name: add
 -- Add progress of a run: (day, run, received_at, at[], distance_along_m[], status[]). What is known stays.
 insert into progress (day, run, at, distance_along_m, status, received_at)
@@ -25,6 +36,27 @@ with added as (
 update run_state set matcher = $7, through_at = $8, distance_along_m = $9, status = $10, version = version + 1,
   updated_at = clock_timestamp()
 where run = $2;
+
+-- name: add_and_move_several
+-- Add progress of several runs, and note where those that moved are now: what `add` and `run_state.move` take, in columns.
+with added as (
+  insert into progress (day, run, at, distance_along_m, status, received_at)
+  select day, run, at, distance_along_m, status, received_at
+  from unnest($1::date[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::float8[], $6::text[])
+    as new (day, run, received_at, at, distance_along_m, status)
+  on conflict do nothing
+)
+update run_state set matcher = newest.matcher, through_at = newest.through_at, distance_along_m = newest.distance_along_m,
+  status = newest.status, version = run_state.version + 1, updated_at = clock_timestamp()
+from unnest($7::text[], $8::bytea[], $9::timestamptz[], $10::float8[], $11::text[])
+  as newest (run, matcher, through_at, distance_along_m, status)
+where run_state.run = newest.run;
+
+-- name: correct_several
+-- Put known moments of several runs at other places: (day[], run[], at[], distance_along_m[], status[]).
+update progress set distance_along_m = new.distance_along_m, status = new.status
+from unnest($1::date[], $2::text[], $3::timestamptz[], $4::float8[], $5::text[]) as new (day, run, at, distance_along_m, status)
+where progress.day = new.day and progress.run = new.run and progress.at = new.at;
 
 -- name: correct
 -- Put known moments of a run at other places: (day, run, at[], distance_along_m[], status[]).

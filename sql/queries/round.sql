@@ -1,12 +1,12 @@
 -- purpose: places
 
 -- name: read
--- Read one round.
-select id, site, mode, name, line, version from round where id = $1;
+-- Read rounds.
+select id, site, mode, name, line, version from round where id = any($1::text[]);
 
--- name: version
--- Read the version of a round.
-select version from round where id = $1;
+-- name: versions
+-- Read the versions of rounds.
+select id, version from round where id = any($1::text[]);
 
 -- name: all_ids
 -- List every round.

@@ -8,6 +8,10 @@ set local lock_timeout = '2s';
 -- Lock what is known of a run's progress.
 select matcher, through_at, distance_along_m, status from run_state where run = $1 for update;
 
+-- name: lock_several
+-- Lock what is known of several runs' progress, in the order of their ids.
+select run, matcher, through_at, distance_along_m, status from run_state where run = any($1::text[]) order by run for update;
+
 -- name: lock_unknown
 -- Lock a run of which nothing is known yet, until the end of the transaction.
 select pg_advisory_xact_lock(hashtextextended($1, 8120));

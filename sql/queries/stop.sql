@@ -1,9 +1,9 @@
 -- purpose: places
 
--- name: of_round
--- Read the stops of a round in planned order.
+-- name: of_rounds
+-- Read the stops of rounds, of each in planned order.
 select round_id, stop_id, sequence, delivery_point_id, lat, lon, side, address, box_lat, box_lon
-from stop where round_id = $1 order by sequence, stop_id;
+from stop where round_id = any($1::text[]) order by round_id, sequence, stop_id;
 
 -- name: drop_of_rounds
 -- Remove the stops of rounds, before they are read in again.

@@ -73,11 +73,15 @@ select task.id, task.service, task.subject, task.account, task.day, task.deliver
   null::text as at_risk
 from task where task.day = $1 and task.round_id = $2 and task.state = 'planned' order by task.window_from nulls last, task.id;
 
--- name: subjects_of_run
--- Where do the subjects of a day's tasks on a round lie?
-select task.subject, stop.stop_id
-from task join stop on stop.round_id = task.round_id and stop.delivery_point_id = task.delivery_point
-where task.day = $1 and task.round_id = $2;
+-- name: subjects_of_runs
+-- Where do the subjects of the tasks of runs lie? (days[], rounds[]). Each run is looked up (offset 0).
+select wanted.day, wanted.round_id, found.subject, found.stop_id
+from unnest($1::date[], $2::text[]) as wanted (day, round_id)
+cross join lateral (
+  select task.subject, stop.stop_id
+  from task join stop on stop.round_id = task.round_id and stop.delivery_point_id = task.delivery_point
+  where task.day = wanted.day and task.round_id = wanted.round_id offset 0
+) as found;
 
 -- name: left_by_import
 -- Give the runs that lose tasks by changed rounds a higher version, before the tasks move.

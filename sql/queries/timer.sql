@@ -1,8 +1,9 @@
 -- purpose: operation
 
 -- name: due
--- Find the timers that are due, oldest first.
-select id, due_at, handler, kind, subject, payload from timer where due_at <= $1 order by due_at limit $2;
+-- Find the timers that are due, oldest first, but some kinds: (now, how many at most, kinds).
+select id, due_at, handler, kind, subject, payload from timer
+where due_at <= $1 and kind <> all($3::text[]) order by due_at limit $2;
 
 -- name: still_set
 -- Find which of these timers still exist.

@@ -33,7 +33,7 @@ from handlers.fields import format_time
 
 T = TypeVar("T")
 BATCH, ONE, JSON = "application/cloudevents-batch+json", "application/cloudevents+json", "application/json"
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,13 @@ class Service:
             var_dir=folder,
             port=0,
             allow_loopback_endpoints=True,
-            **{"retry_schedule": (0, 0.2, 1), "rate_limits": False, "refuses_after_s": 0, **settings},
+            **{
+                "retry_schedule": (0, 0.2, 1),
+                "rate_limits": False,
+                "refuses_after_s": 0,
+                "phones_first_s": 0,
+                **settings,
+            },
         )
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

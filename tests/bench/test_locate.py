@@ -295,7 +295,9 @@ async def test_bench_prints_lines_in_the_form_of_the_contract(monkeypatch: pytes
     lines: list[dict[str, object]] = []
     await locate.run(cycles=1, full=False, show=lines.append)
     speed = [line for line in lines if line["metric"] == "matched_fixes_per_s"]
-    assert len(lines) == 10 + len(speed)
+    online = [line for line in lines if line["metric"] == "online_us_per_fix"]
+    assert len(lines) == 10 + len(speed) + len(online)
+    assert [line["conditions"]["engine"] for line in online] == ["numpy", "compiled"]  # type: ignore[index]
     assert len(speed) == 2 * 2 * 3
     for line in lines:
         assert line.keys() == {"bench", "metric", "value", "ratio_to", "ratio", "conditions"}

@@ -153,20 +153,28 @@ def _next(words: Sequence[str], name: str) -> str:
     return words[words.index(name) + 1]
 
 
-def faults_of_compose(text: str, image: Image, project: Project) -> list[str]:
-    """Check a compose file against the image and the project: settings, commands, files, ports, volumes, order."""
+def faults_of_compose(
+    text: str, image: Image, project: Project, *, others: Mapping[str, Image] | None = None
+) -> list[str]:
+    """Check a compose file against its images and the project: settings, commands, files, ports, volumes, secrets, order.
+
+    `others`: what is built here from another Dockerfile, by its path.
+    """
     said: dict[str, Any] = yaml.safe_load(text)
     services: dict[str, dict[str, Any]] = said["services"]
     faults = [*_environment_names(text, project.settings), *_image_tags(_images(services))]
     for name, service in services.items():
-        faults += [f"{name}: {fault}" for fault in _named_volumes(service, said.get("volumes") or {})]
+        faults += [f"{name}: {fault}" for fault in _declared(service, said, project.root)]
         faults += [
             f"{name} waits for {other}, which is no service"
             for other in service.get("depends_on") or {}
             if other not in services
         ]
         if "build" in service:
-            faults += [f"{name}: {fault}" for fault in _built(service, image, project)]
+            other = (others or {}).get(service["build"]["dockerfile"])
+            faults += [f"{name}: {fault}" for fault in _built(service, other or image, project)]
+            if other is None:
+                faults += [f"{name}: {fault}" for fault in _ours(service, project)]
     faults += [fault for line in COMMAND.findall(_comments(text)) for fault in faults_of_command(line, project.parser)]
     return faults
 
@@ -175,11 +183,18 @@ def _images(services: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield from (str(service["image"]) for service in services.values() if "image" in service)
 
 
-def _named_volumes(service: Mapping[str, Any], volumes: Mapping[str, Any]) -> Iterator[str]:
+def _declared(service: Mapping[str, Any], said: Mapping[str, Any], root: Path) -> Iterator[str]:
+    """Volumes, networks and secrets are declared; a file that is mounted exists."""
     for each in service.get("volumes", []):
         source = str(each).split(":")[0]
-        if "/" not in source and source not in volumes:
+        if "/" not in source and source not in (said.get("volumes") or {}):
             yield f"volume {source} is not declared"
+        elif "/" in source and not (root / source).is_file():
+            yield f"{source} is no file of the project"
+    for kind in ("secrets", "networks"):
+        yield from (
+            f"{kind}: {each} is not declared" for each in service.get(kind, []) if each not in (said.get(kind) or {})
+        )
 
 
 def _built(service: Mapping[str, Any], image: Image, project: Project) -> Iterator[str]:
@@ -193,6 +208,10 @@ def _built(service: Mapping[str, Any], image: Image, project: Project) -> Iterat
     kept = {str(each).split(":")[1] for each in service.get("volumes", [])}
     if kept != image.volumes:
         yield f"it keeps {sorted(kept)}, and the image {sorted(image.volumes)}"
+
+
+def _ours(service: Mapping[str, Any], project: Project) -> Iterator[str]:
+    """Command and settings of the service itself."""
     if command := service.get("command"):
         words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
         yield from faults_of_command(shlex.join(words), project.parser)

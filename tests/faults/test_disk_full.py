@@ -1,6 +1,7 @@
 """The disk is full under the database, its log and the service's own files: 503 with a time to come again, and nothing is lost."""
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import time
@@ -11,7 +12,8 @@ import pytest
 
 from fieldsvc.bench.faults.children import Children, until
 from fieldsvc.bench.faults.oracle import Report
-from fieldsvc.bench.faults.scene import scene
+from fieldsvc.bench.faults.scene import Scene, scene
+from tests.media.pictures import photo
 
 pytestmark = pytest.mark.fault
 SIZE_MB, WITHIN_S, FULL_S = 700, 60.0, 2.0
@@ -42,6 +44,15 @@ def fill(ballast: Path) -> None:
                 continue
 
 
+async def photographed(town: Scene) -> tuple[int, bool]:
+    """Send a picture; return the status, and whether there was a time to come again."""
+    data = photo()
+    headers = {"Authorization": f"Bearer {town.credentials.devices[0].token}", "Content-Type": "image/jpeg"}
+    path = f"{town.service.url}/v1/media/{hashlib.sha256(data).hexdigest()}"
+    async with town.fleet.session.put(path, data=data, headers=headers) as answer:
+        return answer.status, "Retry-After" in answer.headers
+
+
 async def test_a_full_disk_is_answered_with_503_and_what_was_acknowledged_is_there_when_space_returns(
     children: Children, small_disk: Path, tmp_path: Path, report: Report
 ) -> None:
@@ -50,12 +61,14 @@ async def test_a_full_disk_is_answered_with_503_and_what_was_acknowledged_is_the
         refused = town.fleet.statuses[503]
         await asyncio.to_thread(fill, ballast)
         await until(lambda: town.fleet.statuses[503] > refused + 3, within_s=WITHIN_S, says="Nothing was refused.")
+        assert await photographed(town) == (503, True)
         await asyncio.sleep(FULL_S)
         free = os.statvfs(small_disk).f_bavail
         ballast.unlink()
         began = time.monotonic()
         await town.fleet.progress(within_s=WITHIN_S)
         back_s = time.monotonic() - began
+        assert (await photographed(town))[0] == 201
         verdict = await town.reckon()
         statuses = dict(town.fleet.statuses)
     report(f"disk full ({free} blocks left), back in {back_s:.1f} s, answers {statuses}", verdict)

@@ -5,6 +5,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -20,6 +21,7 @@ from handlers.base import Handler, validated
 from handlers.fields import OPERATIONAL, PUBLIC, SEALED_CLASSES, FieldClass, PublicData, split
 from handlers.registry import FaultyHandler, Registry, discover
 from handlers.story import Actor, Decision, Event, EventType, State
+from tests.sizes import sized
 
 REGISTRY = discover()
 SERVICES = list(REGISTRY.handlers.values())
@@ -73,7 +75,12 @@ def event_of(handler: Handler, each: EventType, example: Mapping[str, Any], subj
 
 
 def golden(each: EventType) -> list[dict[str, Any]]:
-    return [orjson.loads(line) for line in (GOLDEN / f"{each.name}.v1.json").read_bytes().splitlines()]
+    return [orjson.loads(line) for line in corpus(each.name)]
+
+
+@cache
+def corpus(name: str) -> list[bytes]:
+    return (GOLDEN / f"{name}.v1.json").read_bytes().splitlines()
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -260,7 +267,7 @@ TIMERS = ("at_risk", "return_due", "not_served", "of_another_service")
 
 
 @pytest.mark.parametrize("handler", SERVICES, ids=named)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sized(30, 300), deadline=None)
 @given(data=st.data())
 def test_any_order_of_arrival_reaches_the_same_state_and_the_same_published_truth(
     handler: Handler, tell_again: Any, data: st.DataObject
@@ -276,7 +283,7 @@ def test_any_order_of_arrival_reaches_the_same_state_and_the_same_published_trut
 
 
 @pytest.mark.parametrize("handler", SERVICES, ids=named)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=sized(15, 150), deadline=None)
 @given(data=st.data())
 def test_commands_go_only_to_other_subjects_of_known_types(handler: Handler, data: st.DataObject) -> None:
     _, events = data.draw(days(handler))

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers import corrections
@@ -15,6 +15,7 @@ from handlers.base import Handler, _fact_of, evt_id, validated
 from handlers.fields import FieldClass, format_time, split
 from handlers.registry import discover
 from handlers.story import Actor, Event, EventType, Fact, Refused, State
+from tests.sizes import sized
 
 REGISTRY = discover()
 CORRECTED = [handler for handler in REGISTRY.handlers.values() if handler.correctable]
@@ -159,6 +160,7 @@ def test_a_replacement_is_classed_like_the_data_that_it_replaces(case: tuple[Han
 
 
 @pytest.mark.parametrize("handler", CORRECTED, ids=named)
+@settings(max_examples=sized(25, 250), deadline=None)
 @given(data=st.data())
 def test_corrected_days_reach_one_state_in_any_order(handler: Handler, empty_story: Any, data: st.DataObject) -> None:
     first = handler.events[0]

@@ -99,3 +99,18 @@ def test_every_single_slip_of_a_scan_is_led_back(item_id: str, data: st.DataObje
     swap = item_id[:place] + item_id[place : place + 2][::-1] + item_id[place + 2 :]
     for wrong in (slip, swap):
         assert candidates(wrong, {item_id}) == ([item_id] if wrong != item_id else [])
+
+
+@given(st.from_regex(r"[0-9A-Z]{11,15}", fullmatch=True), st.data())
+def test_few_and_many_expected_ids_lead_to_the_same(item_id: str, data: st.DataObject) -> None:
+    letters = st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=len(item_id), max_size=len(item_id))
+    slips = st.tuples(st.integers(0, len(item_id) - 1), st.sampled_from("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    one_off = slips.map(lambda slip: item_id[: slip[0]] + slip[1] + item_id[slip[0] + 1 :])
+    swapped = st.integers(0, len(item_id) - 2).map(
+        lambda n: item_id[:n] + item_id[n + 1] + item_id[n] + item_id[n + 2 :]
+    )
+    few = data.draw(st.sets(st.one_of(letters, one_off, swapped), max_size=6))
+    many = {f"item/{each}" for each in few} | {f"stop/{number}" for number in range(1_000)}
+    assert candidates(item_id, {f"item/{each}" for each in few}, prefix="item/") == candidates(
+        item_id, many, prefix="item/"
+    )

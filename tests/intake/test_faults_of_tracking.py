@@ -10,6 +10,7 @@ import pytest
 
 from fieldsvc.errors import Unavailable
 from fieldsvc.intake.apps import Apps, take
+from fieldsvc.intake.backlog import Backlog
 from fieldsvc.intake.formats.phone import Decoded
 from fieldsvc.intake.positions import PositionsUpload, take_positions
 from fieldsvc.journal.submission import Submission
@@ -35,7 +36,8 @@ class Broken:
 
 
 async def _positions(broken: Any) -> dict[str, int]:
-    return await take_positions(broken, broken, PositionsUpload(BODY, "application/json", None, DEVICE, NOW))
+    intake: Any = SimpleNamespace(writer=broken, backlog=Backlog())
+    return await take_positions(broken, intake, PositionsUpload(BODY, "application/json", None, DEVICE, NOW))
 
 
 async def _app(broken: Any) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ async def test_a_dump_from_before_an_erasure_is_erased_when_it_is_opened_and_get
     await erase(erasable)
     erasures = Erasures(tmp_path / "outside", erasable.vault)
     async with erasable.database.acquire() as connection:
-        assert await erasures.remember(connection) == 1
+        assert await erasures.remember(connection) == 2  # the person, and the thing of theirs
         assert await erasures.remember(connection) == 0
     assert b"ref-77" not in b"".join(path.read_bytes() for path in (tmp_path / "outside").iterdir())
     url = await restored(postgres_url, dump)
@@ -203,6 +203,49 @@ async def test_a_dump_from_before_an_erasure_is_erased_when_it_is_opened_and_get
         await databases.give_back(postgres_url, url)
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_what_phones_bring_again_of_somebody_erased_since_the_copy_stays_erased_even_if_the_copy_does_not_know_whose_it_is(
+    is_known: bool, erasable: Journal, postgres_url: str, database_url: str, tmp_path: Path
+) -> None:
+    if is_known:
+        await known_of(erasable)
+    dumped(database_url, tmp_path / "dump")
+    if not is_known:
+        await known_of(erasable)
+    of_it = [erasable.note("a", number, illness=CANARY, at=datetime.now(UTC)) for number in (11, 12)]
+    assert {each.status for each in (await erasable.send(*of_it)).results} == {"accepted"}
+    await erase(erasable)
+    async with erasable.database.acquire() as connection:
+        await Erasures(tmp_path / "outside", erasable.vault).remember(connection)
+    url = await restored(postgres_url, tmp_path / "dump")
+    try:
+        await brought_again(url, Erasures(tmp_path / "outside", erasable.vault), of_it)
+    finally:
+        await databases.give_back(postgres_url, url)
+
+
+async def brought_again(url: str, erasures: Erasures, events: list[Any]) -> None:
+    """Open a restored copy; what phones bring again is taken, and what happened before the erasure is readable to nobody."""
+    database = await open_database(url, size=3)
+    try:
+        async with database.acquire() as connection:
+            assert await settle_restored(connection, erasures)
+            vault = await open_vault(connection, MASTER)
+        journal = await open_journal(database, url, both(trial_registry()), vault=vault)
+        try:
+            assert {each.status for each in (await journal.send(*events)).results} == {"accepted"}
+            assert CANARY not in await everything_opened(database, vault)
+            since = journal.note("a", 13, illness="of another", at=datetime.now(UTC) + timedelta(seconds=1))
+            assert (await journal.send(since)).results[0].status == "accepted"
+            opened = await everything_opened(database, vault)
+        finally:
+            await journal.stop()
+        assert "of another" in opened
+        assert CANARY not in opened
+    finally:
+        await database.close()
+
+
 async def told_again(url: str, vault: Vault) -> None:
     """In the restored store nothing opens, and the tombstone is said again."""
     database = await open_database(url, size=3)
@@ -211,7 +254,7 @@ async def told_again(url: str, vault: Vault) -> None:
         assert CANARY not in await everything_opened(database, vault)
         assert await Timers(database, journal.commands).fire(datetime.now(UTC)) == 1
         assert [row.type for row in await journal.rows()].count("person.erased") == 1
-        assert await database.pool.fetchval("select count(*) from erasure") == 1
+        assert await database.pool.fetchval("select count(*) from erasure") == 2
     finally:
         await journal.stop()
         await database.close()

@@ -193,3 +193,14 @@ async def test_every_purpose_says_why_for_whom_and_how_long_and_its_tables_are_t
         found = await ages(connection, noon(TODAY))
     assert len(found) == sum(len(purpose.tables) for purpose in purposes())
     assert {name for name, handler in registry.handlers.items() if has_health(handler)} == set(HEALTH_SERVICES)
+
+
+async def test_a_table_too_large_to_be_looked_through_in_a_requests_time_is_looked_through_all_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly = retention.Kept("shard", (), "case when pg_sleep(0.4) is not null then now() end", days=1)
+    monkeypatch.setattr(retention, "purposes", lambda: (retention.Purpose("slow", "", (), (slowly,)),))
+    async with database.acquire() as connection:
+        await connection.execute("set statement_timeout = '250ms'")
+        assert await apply(connection, datetime.now(UTC)) == {}
+        assert await connection.fetchval("show statement_timeout") == "250ms"

@@ -38,7 +38,7 @@ from fieldsvc.web.auth import ACCESS, admitted
 ACCOUNT = "acct-one"
 
 
-async def until(condition: Callable[[], Any], *, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], *, within_s: float = 30.0) -> None:
     """Poll until something holds; fail after a deadline."""
     deadline = time.monotonic() + within_s
     while True:

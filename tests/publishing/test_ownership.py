@@ -239,6 +239,15 @@ async def test_the_lanes_of_a_killed_process_move_to_the_others(endpoints, start
     await tools.poll(lambda: len(first.owned) == 4)
 
 
+async def test_a_process_that_may_no_longer_send_has_no_share_of_the_lanes(endpoints, start, journal, receiver, tools):
+    for _ in range(4):
+        await endpoints.create(tools.account, receiver.url, types=[], start="oldest", thin=False)
+    seen = "insert into dispatcher (owner, seen_at) values ($1, now() - interval '350 seconds')"
+    await journal.database.pool.execute(seen, uuid4())
+    only = await start(lease_s=400.0)  # it may send for 300 s after it was seen
+    await tools.poll(lambda: len(only.owned) == 4)
+
+
 async def test_sockets_are_shared_evenly_over_lanes_and_hosts(endpoints, journal, start, receiver, tools):
     for _ in range(3):
         await endpoints.create(tools.account, receiver.url, types=[], start="oldest", thin=False)

@@ -130,8 +130,8 @@ _TIMER = ("id", "due_at", "handler", "kind", "subject", "key", "payload")
 
 
 @statement("timer.due")
-def _due(store: Store, tx: Transaction, now: datetime, limit: int) -> list[Record]:
-    due = [row for _key, row in store.all(tx, "timer") if row["due_at"] <= now]
+def _due(store: Store, tx: Transaction, now: datetime, limit: int, waiting: list[str]) -> list[Record]:
+    due = [row for _key, row in store.all(tx, "timer") if row["due_at"] <= now and row["kind"] not in waiting]
     return records("id due_at handler kind subject payload", sorted(due, key=lambda row: row["due_at"])[:limit])
 
 

@@ -234,8 +234,10 @@ class Service {
       signal.addEventListener("abort", fail);
       const ill = world.calm ? 1 : world.random();
       const waits = ill < 0.04 ? 70_000 : world.random() * 2000;
-      if (tab.offline || ill < 0.1) return void world.later(waits, tab, fail);
+      request.isOut = tab.offline || ill < 0.1; // whatever becomes of it: the service hears no more of it
+      if (request.isOut) return void world.later(waits, tab, fail);
       world.later(waits / 2, null, () => {
+        request.isOut = true;
         const status = this.status(ill, batch);
         const results = status === 200 ? this.take(batch) : null;
         const { epoch } = this; // of the store that took it
@@ -497,7 +499,8 @@ async function schedule(seed) {
     tab.listeners.online?.();
   }
   const rows = () => [...(world.disk.stores.get("outbox")?.rows.values() ?? [])];
-  const isThrough = () => !world.flying.size && rows().every(({ state }) => ["accepted", "refused", "undone"].includes(state));
+  const isHeard = () => [...world.flying].every(({ tab, isOut }) => tab.dead && isOut); // a tab that died waits for no answer
+  const isThrough = () => isHeard() && rows().every(({ state }) => ["accepted", "refused", "undone"].includes(state));
   await world.pass(40 * MINUTE, isThrough);
   for (let again = 0; world.service.epoch > 1 && again < 3; again += 1) {
     await say(world, world.open(), events); // whatever it says next, it hears of the other store

@@ -41,7 +41,7 @@ def statements(random: Random) -> list[tuple[str, tuple[Any, ...]]]:
             ("subject_head.save", ([subject], [position], [None], [name], DAY)), ("subject_head.load", ([subject, "z"],)),
             ("timer.set", ([UUID(int=100 + position)], [moment()], [name], ["ring"], [subject], [""], ['{"n": 1}'])),
             ("timer.drop", ([name], ["ring"], [subject])), ("timer.still_set", ([UUID(int=100 + n) for n in range(position)],)),
-            ("timer.empty", ([UUID(int=100 + position - 2)],)), ("timer.due", (START + timedelta(seconds=30), 100)),
+            ("timer.empty", ([UUID(int=100 + position - 2)],)), ("timer.due", (START + timedelta(seconds=30), 100, random.choice(([], ["ring"])))),
             ("parked.save", (["ep-1"], [subject], [0], [day], [pos], [1], [moment()], ["why"], [START])),
             ("parked.free", (["ep-1"], [subject])), ("parked.read", ("ep-1",)),
             ("lane_backlog.add", (["ep-1"], [subject], [day], [pos], [0])), ("lane_backlog.trim", (["ep-1"], [subject], [day], [pos])),

@@ -38,6 +38,18 @@ async def test_the_journal_is_read_by_its_key_and_only_on_the_days_that_count(da
     assert not walked, text  # the cursor's day is not read from its beginning
 
 
+async def test_a_run_is_found_among_the_events_of_every_day_by_its_name(database: Database) -> None:
+    async with database.acquire() as connection:
+        await connection.execute("set plan_cache_mode = force_generic_plan")
+        types = "text, date, date, timestamptz, uuid, smallint, integer"
+        await connection.execute(f"prepare told ({types}) as {query('event.of_run')}")
+        given = "'run-x', current_date - 1, current_date + 1, now(), gen_random_uuid(), 0::smallint, 101"
+        plan = await connection.fetch(f"explain execute told ({given})")
+    text = "\n".join(row[0] for row in plan)
+    assert "Seq Scan" not in text, text
+    assert "Index Cond: ((run = $1)" in text, text
+
+
 def test_the_check_says_what_is_wrong_by_its_exit_status() -> None:
     done = subprocess.run([sys.executable, "-m", "sql.check"], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (0, b"")

@@ -57,7 +57,7 @@ class Rounds:
     async def runs_of(self, device: Device, day: date) -> tuple[str, ...]:
         return self.runs if day == DAY else ()
 
-    async def run_plan(self, run_id: str) -> RunPlan | None:
+    async def bare_plan(self, run_id: str) -> RunPlan | None:
         stops = {stop.stop_id: stop for stop in self.planned.stops}
         return (
             RunPlan(run_id, "T07", "pantin", self.planned, self.version, stops, {}, {}) if run_id in self.runs else None

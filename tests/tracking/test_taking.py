@@ -6,12 +6,17 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
+import asyncpg
 import pytest
 
 from fieldsvc.errors import Unavailable
-from fieldsvc.store.database import DATABASE_ERRORS, is_unreachable
-from fieldsvc.store.progress import LockedRun
+from fieldsvc.store import progress
+from fieldsvc.store.database import DATABASE_ERRORS, Database, is_unreachable
+from fieldsvc.store.progress import LockedRun, LockedRuns
+from fieldsvc.tracking import turns as turns_module
+from fieldsvc.tracking.steps import advance
 from fieldsvc.tracking.tracker import Taken
+from fieldsvc.tracking.turns import Turn, Turns
 from geo import Fix, Matcher, Round
 from tests.tracking.conftest import DAY, DEVICE, EIGHT, LAT, LON, NOON, RIGHT_TO_M, Street, after, fix
 
@@ -196,30 +201,101 @@ async def test_a_run_that_somebody_holds_asks_for_the_upload_again(street: Stree
     assert await street.take(fix(30)) == Taken(taken=1)
 
 
+async def _killed(connection: asyncpg.Connection, street: Street) -> None:
+    """Find what is written and not committed, and let the server end the session."""
+    written = await connection.fetchrow("select max(at), max(version) from progress join run_state using (run)")
+    assert written is not None
+    assert (written[0], written[1]) == (after(30), 2)
+    await street.fetch("select pg_terminate_backend($1)", connection.get_server_pid())
+    await connection.fetchval("select pg_sleep(5)")
+
+
 async def test_a_connection_lost_before_the_commit_leaves_neither_progress_nor_state(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await street.take(fix(0))
     before = await street.state()
 
-    async def killed(run: LockedRun, *args: Any, **more: Any) -> None:
-        await add(run, *args, **more)
-        written = await run._connection.fetchrow(
-            "select max(at), max(version) from progress join run_state using (run)"
-        )
-        assert (written[0], written[1]) == (after(30), 2)
-        await street.fetch("select pg_terminate_backend($1)", run._connection.get_server_pid())
-        await run._connection.fetchval("select pg_sleep(5)")
+    async def killed_together(runs: LockedRuns) -> None:
+        await write(runs)
+        await _killed(runs._connection, street)
 
-    add = LockedRun.add
+    async def killed_alone(run: LockedRun, *args: Any, **more: Any) -> None:
+        await add(run, *args, **more)
+        await _killed(run._connection, street)
+
+    write, add = LockedRuns.write, LockedRun.add
     with monkeypatch.context() as patched:
-        patched.setattr(LockedRun, "add", killed)
+        patched.setattr(LockedRuns, "write", killed_together)
+        patched.setattr(LockedRun, "add", killed_alone)
         with pytest.raises(DATABASE_ERRORS) as fault:
             await street.take(fix(30))
-    assert is_unreachable(fault.value)
-    assert await street.state() == before
-    assert await street.moments() == [0]
-    assert await street.take(fix(30)) == Taken(taken=1)
+        assert is_unreachable(fault.value)
+        assert await street.state() == before
+        assert await street.moments() == [0]
+        patched.setattr(LockedRun, "add", add)
+        assert await street.take(fix(30)) == Taken(taken=1), "alone, once together has failed"
+    assert await street.moments() == [0, 30]
+
+
+async def test_many_runs_are_taken_together_and_give_what_each_gives_alone(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, begun, together = Turns(street.database), list[Database](), progress.locked_together
+
+    def noted(database: Database) -> Any:
+        begun.append(database)
+        return together(database)
+
+    monkeypatch.setattr(progress, "locked_together", noted)
+    names = [await street.walk() for _ in range(40)]
+    plans = {name: replace(plan, run_id=name) for name in names if (plan := await street.rounds.bare_plan(street.run))}
+    for seconds in (0, 60, 120):
+        of_each = [
+            Turn(plans[name], DAY, [fix(seconds + part, beside_m=400.0 * (n % 7 == 3 and seconds > 0)) for part in (0, 30)], after(seconds + 30))
+            for n, name in enumerate(names)
+        ]  # fmt: skip
+        told = await asyncio.gather(*(turns.take(turn) for turn in of_each))
+        assert [len(each.found.progress) for each in told if each.found] == [2] * 40
+        again = await asyncio.gather(*(turns.take(turn) for turn in of_each[:5]))
+        assert [each.sifted.duplicate for each in again] == [2] * 5
+    assert len(begun) <= 18, "not one for each of 135 uploads"
+    rows = await street.fetch("select run, at, distance_along_m, status from progress order by run, at")
+    states = await street.fetch("select run, matcher, through_at, distance_along_m, status from run_state order by run")
+    await street.fetch("delete from progress")
+    await street.fetch("delete from run_state")
+    for name in names:
+        for seconds in (0, 60, 120):
+            n = names.index(name)
+            fixes = [fix(seconds + part, beside_m=400.0 * (n % 7 == 3 and seconds > 0)) for part in (0, 30)]
+            await turns._alone(Turn(plans[name], DAY, fixes, after(seconds + 30)))
+    assert rows == await street.fetch("select run, at, distance_along_m, status from progress order by run, at")
+    assert states == await street.fetch(
+        "select run, matcher, through_at, distance_along_m, status from run_state order by run"
+    )
+
+
+async def test_one_run_that_is_held_or_cannot_be_matched_keeps_no_other_back(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, names = Turns(street.database), [await street.walk() for _ in range(6)]
+    plans = {name: replace(plan, run_id=name) for name in names if (plan := await street.rounds.bare_plan(street.run))}
+    await asyncio.gather(*(turns.take(Turn(plans[name], DAY, [fix(0)], after(0))) for name in names))
+
+    def failing(plan: Any, *rest: Any) -> Any:
+        if plan.run_id == names[1]:
+            raise ZeroDivisionError
+        return advance(plan, *rest)
+
+    monkeypatch.setattr(turns_module, "advance", failing)
+    async with street.database.acquire() as connection, connection.transaction():
+        await connection.execute("select run from run_state where run = $1 for update", names[4])
+        told = await asyncio.gather(
+            *(turns.take(Turn(plans[name], DAY, [fix(30)], after(30))) for name in names), return_exceptions=True
+        )
+    assert [type(each).__name__ for each in told] == [
+        "Outcome", "ZeroDivisionError", "Outcome", "Outcome", "Unavailable", "Outcome",
+    ]  # fmt: skip
 
 
 async def test_where_a_run_was_is_remembered_for_events_without_a_scan(street: Street) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from fieldsvc.errors import FieldsvcError
 
 REPOSITORY = Path(__file__).parents[3]
+STILL_S = 120.0  # without anything that moves, on a machine however busy: it stands still
 
 
 class FaultFound(FieldsvcError):
@@ -30,12 +31,28 @@ def require(condition: object, says: str) -> None:
 async def until(condition: Callable[[], object], *, within_s: float, says: str) -> None:
     """Look again and again until something holds. FaultFound when it never does."""
     end = time.monotonic() + within_s
-    while True:
-        found = condition()
-        if await found if isinstance(found, Awaitable) else found:
-            return
+    while not await _held(condition):
         require(time.monotonic() < end, says)
         await asyncio.sleep(0.01)
+
+
+async def while_moving(
+    condition: Callable[[], object], moved: Callable[[], object], *, says: Callable[[], str]
+) -> None:
+    """Look until something holds, however long it takes, as long as something moves. FaultFound when nothing does."""
+    last, since = moved(), time.monotonic()
+    while not await _held(condition):
+        now = moved()
+        if now != last:
+            last, since = now, time.monotonic()
+        if time.monotonic() - since > STILL_S:
+            raise FaultFound(says())
+        await asyncio.sleep(0.05)
+
+
+async def _held(condition: Callable[[], object]) -> object:
+    found = condition()
+    return await found if isinstance(found, Awaitable) else found
 
 
 @dataclass

@@ -12,7 +12,7 @@ from fieldsvc.bench.faults.surroundings import Surroundings, desk
 from fieldsvc.store.embedded import EmbeddedPostgres
 
 SESSIONS = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
-BACK_WITHIN_S, WEBHOOK_WITHIN_S = 30.0, 10.0
+BACK_WITHIN_S, WEBHOOK_WITHIN_S = 120.0, 60.0
 
 
 async def kill_service(around: Surroundings, rng: Random) -> float:

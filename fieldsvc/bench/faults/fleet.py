@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from fieldsvc.bench.faults.children import require
+from fieldsvc.bench.faults.children import require, while_moving
 from fieldsvc.bench.faults.town import Credentials
 from fieldsvc.simulate.duties import light_work, timeline
 from fieldsvc.simulate.handset import Desk
@@ -25,7 +25,6 @@ from fieldsvc.simulate.walking import FieldEvent
 
 SHIFT_S = 6 * 3600.0
 PAUSE_S = 0.03  # mean, between two uploads of a phone
-SETTLED_WITHIN_S = 60.0
 
 
 @dataclass
@@ -136,23 +135,40 @@ class Fleet:
     async def pause(self) -> None:
         """Make nothing new until `at_work` is set again; return when the uploads under way are answered."""
         self.at_work.clear()
-        async with asyncio.timeout(SETTLED_WITHIN_S):
-            while self.sending:
-                self._look()
-                await asyncio.sleep(0.01)
+        await while_moving(self._paused, self.moved, says=self._stuck)
+
+    def _paused(self) -> bool:
+        self._look()
+        return not self.sending
 
     async def rest(self) -> None:
         """End the work after the uploads that are under way."""
         self.over.set()
         self.at_work.set()
-        await asyncio.wait_for(self.working, SETTLED_WITHIN_S)
+        await while_moving(self.working.done, self.moved, says=self._stuck)
+        self._look()
 
     async def flush(self) -> None:
         """Upload what is left, in quiet."""
+        flushing = asyncio.ensure_future(self._flush())
+        try:
+            await while_moving(flushing.done, self.ledger.counts, says=self._stuck)
+            await flushing
+        finally:
+            flushing.cancel()
+
+    async def _flush(self) -> None:
         for phone in self.phones:
             while phone.pending:
                 wait_s = await phone.send()
                 await asyncio.sleep(min(wait_s, self.patience_s))
+
+    def moved(self) -> int:
+        """Count what was answered so far, or was given up."""
+        return self.statuses.total()
+
+    def _stuck(self) -> str:
+        return f"{len(self.waiting())} events stayed on the phones, {self.sending} uploads under way."
 
     async def progress(self, *, within_s: float = 30.0) -> float:
         """Wait until events that are made from now on are acknowledged; return how long that took."""

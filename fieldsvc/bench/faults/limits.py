@@ -10,7 +10,7 @@ from random import Random
 
 from fieldsvc.bench.faults.surroundings import Surroundings, freeze, mean, open_files
 
-KNOCKS, FREED_WITHIN_S = 50, 40.0
+KNOCKS, FREED_WITHIN_S = 50, 120.0
 
 
 async def no_files(around: Surroundings, rng: Random) -> float:

@@ -11,7 +11,8 @@ from fieldsvc.bench.faults.children import require, until
 from fieldsvc.bench.faults.proxy import Cut, Weather
 from fieldsvc.bench.faults.surroundings import Surroundings, desk, mean
 
-STORM, SLOW_EACH, CLOSED_WITHIN_S = 1_000, 25, 30.0
+STORM, SLOW_EACH = 2_000, 125
+CLOSED_WITHIN_S, STAYS_S, OTHERS_WITHIN_S = 10.0, 60.0, 30.0
 IDLE = "select count(*) from pg_stat_activity where state like 'idle in transaction%' and now() - state_change > '6 s'"
 SLOW = (
     b"",
@@ -126,7 +127,7 @@ async def change_schema(around: Surroundings, rng: Random) -> float:
 
 
 async def storm(around: Surroundings, rng: Random) -> float:
-    """Open a thousand connections within a second, and leave them open for a while."""
+    """Open two thousand connections within a second, and leave them open for a while."""
     writers: list[asyncio.StreamWriter] = []
 
     async def one() -> None:
@@ -146,10 +147,22 @@ async def slow_clients(around: Surroundings, rng: Random) -> float:
     del rng
     port = around.town.service.port
     crowd = asyncio.gather(*(_be_slow(port, begun) for begun in SLOW for _ in range(SLOW_EACH)))
+    lateness = asyncio.create_task(_late_until(crowd))
     await around.town.fleet.progress()
     longest_s = max(await crowd)
-    require(longest_s < CLOSED_WITHIN_S, f"A slow client was served for {longest_s:.1f} s.")
+    most_s = CLOSED_WITHIN_S + 3 * await lateness
+    require(longest_s < most_s, f"A slow client was served for {longest_s:.1f} s, and may be for {most_s:.1f} s.")
     return time.monotonic()
+
+
+async def _late_until(over: "asyncio.Future[list[float]]") -> float:
+    """Count the seconds for which this machine let somebody wait who wanted to go on: the service waits as well."""
+    late_s = 0.0
+    while not over.done():
+        began = time.monotonic()
+        await asyncio.sleep(0.1)
+        late_s += time.monotonic() - began - 0.1
+    return late_s
 
 
 async def _be_slow(port: int, begun: bytes) -> float:
@@ -157,7 +170,7 @@ async def _be_slow(port: int, begun: bytes) -> float:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with contextlib.suppress(OSError):
         writer.write(begun)
-        while time.monotonic() - began < CLOSED_WITHIN_S:
+        while time.monotonic() - began < STAYS_S:
             if begun:
                 writer.write(b"x")
                 await writer.drain()
@@ -175,6 +188,6 @@ async def spoil_receiver(around: Surroundings, rng: Random) -> float:
     heard = hook.counts().delivered
     await mean(rng, 1.0, 3.0)
     says = f"While one subscriber {around.moody.mood}, the other got nothing."
-    await until(lambda: hook.counts().delivered > heard, within_s=CLOSED_WITHIN_S, says=says)
+    await until(lambda: hook.counts().delivered > heard, within_s=OTHERS_WITHIN_S, says=says)
     around.calm()
     return time.monotonic()

@@ -106,9 +106,13 @@ async def _follow(out: Path, child: Child) -> None:
 
 def main() -> None:
     """Load what a service is made of, and fork on demand until the line ends."""
+    from fieldsvc.web.carrier import services_document  # noqa: PLC0415 - here alone
+    from fieldsvc.web.pages.files import every_file  # noqa: PLC0415
+
     for name in LOADED:
         importlib.import_module(name)
-    discover()
+    services_document(discover())
+    every_file()
     _say("ready")
     while line := sys.stdin.buffer.readline():
         order = orjson.loads(line)

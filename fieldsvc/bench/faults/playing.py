@@ -27,9 +27,9 @@ from fieldsvc.bench.lines import Show, rounded
 from fieldsvc.errors import UserMistake
 from fieldsvc.store.embedded import EmbeddedPostgres
 
-SEED, PATIENCE_S, PAUSE_S = 20261122, 1.0, 0.1
+SEED, PATIENCE_S, PAUSE_S = 20261122, 0.5, 0.1
 RECOVERS_WITHIN_S = 120.0
-SETTLED_EVERY = 25  # cycles, so that what is wrong is seen near its cause
+SETTLED_EVERY = 50  # cycles, so that what is wrong is seen near its cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ class Play:
         town = self.around.town
         verdict = await town.settle(self.around.url)
         moody = await self.around.moody_verdict()
+        town.fleet.at_work.set()
         found = books_of(verdict, moody, town.fleet.statuses)
         self.wrong += [each for each in found.faults if each not in self.wrong]
         return found

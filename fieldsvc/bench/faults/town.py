@@ -54,13 +54,14 @@ async def prepare(var_dir: Path) -> Credentials:
 
 @dataclass
 class Service:
-    """`fieldsvc serve` on a var folder; started again it takes the same port. `more` are further settings of it."""
+    """`fieldsvc serve` on a var folder; started again it takes the same port. `roles`: all, or some; `more`: settings."""
 
     var_dir: Path
     children: Children
     child: Child | None = None
     url: str = ""
     starts: int = 0
+    roles: str = ""
     more: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -89,9 +90,9 @@ class Service:
             "FIELDSVC_RATE_LIMITS": "false",
             **self.more,
         }
-        arguments = ("-m", "fieldsvc", "serve", "--port", port)
+        arguments = ("-m", "fieldsvc", "serve", "--port", port, *(("--roles", self.roles) if self.roles else ()))
         self.child = await self.children.start(*arguments, env=env, errors=self.var_dir / "service.log")
-        line = await self.child.line(within_s=60)
+        line = await self.child.line(within_s=180)
         require(line.startswith("listening http://127.0.0.1:"), f"The service did not start: {self.log()[-2000:]}")
         self.url = line.removeprefix("listening ")
         self.starts += 1

@@ -30,7 +30,7 @@ class StreamPace:
 
     batch: int = 1_000  # the server's limit
     batch_bytes: int = 4_194_304
-    lease_s: float = 10.0
+    lease_s: float = 8.0
     margin_s: float = 2.0
     look_s: float = 1.0
     save_s: float = 0.1

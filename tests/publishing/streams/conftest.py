@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -191,13 +191,14 @@ async def begin(database: Database, reader: Reader, tail: Tail, vault: Vault, br
         epoch: Any = None,
         restarted: bool = False,
         url: str = "",
+        urls: Sequence[str] = (),
     ) -> Streams:
         limits = limits or StreamLimits(duplicate_window=timedelta(seconds=0.5))
         following = Tail(reader, lambda: connect(database.url)) if restarted else tail
         if restarted:
             jobs.append(asyncio.create_task(following.run()))
         tools = StreamTools(database, reader, following, epoch or vault.epoch, limits, replace(QUICK, **(pace or {})))
-        streams = Streams([url or broker.url], tools)
+        streams = Streams(urls or [url or broker.url], tools)
         streams.job = asyncio.create_task(streams.run())  # type: ignore[attr-defined]
         jobs.append(streams.job)  # type: ignore[attr-defined]
         return streams

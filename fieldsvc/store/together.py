@@ -1,0 +1,52 @@
+"""Look-ups by one key, asked for many keys at once: what is asked for while a question is under way goes with the next one.
+
+An upload that nobody has heard of for a minute needs its phone, its round, its tasks. One by one each of them is a round trip;
+with a thousand uploads a second they are most of what the database and this process do.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+MOST, AT_ONCE = 200, 2
+
+
+class Together(Generic[Key, Value]):
+    """Asks for keys together. `ask` returns what it finds; what is missing there is None."""
+
+    def __init__(self, ask: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]]) -> None:
+        self._ask = ask
+        self._waiting: defaultdict[Key, list[asyncio.Future[Value | None]]] = defaultdict(list)
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def get(self, key: Key) -> Value | None:
+        """Look one key up, as of now or later; what `ask` raises."""
+        found: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
+        self._waiting[key].append(found)
+        if len(self._asking) < AT_ONCE:
+            task = asyncio.create_task(self._drain())
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        return await found
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            keys = [key for key, _ in zip(self._waiting, range(MOST), strict=False)]
+            asked = [(key, found) for key in keys for found in self._waiting.pop(key)]
+            try:
+                answer = await self._ask(keys)
+            except Exception as error:  # noqa: BLE001 - it is raised where it was asked
+                for _key, found in asked:
+                    if not found.done():
+                        found.set_exception(error)
+            except BaseException:
+                for _key, found in asked:
+                    found.cancel()
+                raise
+            else:
+                for key, found in asked:
+                    if not found.done():
+                        found.set_result(answer.get(key))
