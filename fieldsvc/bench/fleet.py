@@ -1,9 +1,10 @@
 """`bench fleet`: a national operator's day on one machine, everything switched on, at the rate at which phones really send.
 
-85,000 phones go on duty, and then each uploads its four fixes of two minutes when its turn comes, while field events come in
-singly and in tens; two subscribers get all of them as webhooks, and a supervisor of each site looks. The loop is open: an
-answer's time counts from the moment at which the upload was due. Database, service, receivers, screens and the generator
-share the machine. With `full` it goes on at multiples of that rate until one is not sustained.
+A tenth of a nation's 85,000 phones, with `full` all of them, go on duty, and then each uploads its four fixes of two minutes
+when its turn comes, while field events come in singly and in tens; two subscribers get all of them as webhooks, and a supervisor
+of each site looks. The loop is open: an answer's time counts from the moment at which the upload was due. Database, service,
+receivers, screens and the generator share the machine. With `full` it goes on at multiples of that rate until one is not
+sustained.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ from fieldsvc.ids import uuid7
 from handlers.base import evt_id
 from handlers.fields import format_time
 
-CARRIERS, NATION = 85_000, 85_000
+CARRIERS, FULL_CARRIERS, NATION = 8_500, 85_000, 85_000
 FIX_EVERY_S, FIXES_AN_UPLOAD, STRIDE_M = 30.0, 4, 33.0
 EVENTS_PER_S, EVENTS_A_BATCH = 1_500.0, 10  # of a whole nation's phones: half of them singly, half in batches
 SECONDS, FULL_SECONDS, WARM_S, MULTIPLE_S = 30.0, 120.0, 10.0, 30.0
@@ -48,8 +49,8 @@ async def run(*, cycles: int, full: bool, show: Show) -> None:
     The window is measured once, whatever `cycles` says: what grows must have the time to grow.
     """
     del cycles
-    async with _ready() as nation:
-        show(_morning_line(await _go_on_duty(nation)))
+    async with _ready(FULL_CARRIERS if full else CARRIERS) as nation:
+        show(_morning_line(await _go_on_duty(nation), nation.carriers))
         await _window(nation, 1.0, WARM_S)
         windows = [await _window(nation, 1.0, FULL_SECONDS if full else SECONDS)]
         for multiple in MULTIPLES if full else ():
@@ -72,11 +73,16 @@ class Nation:
     walked: int = 0
     told: int = 0
 
+    @property
+    def carriers(self) -> int:
+        """How many phones there are."""
+        return len(self.fleet.tokens)
+
 
 @asynccontextmanager
-async def _ready() -> AsyncIterator[Nation]:
+async def _ready(carriers: int) -> AsyncIterator[Nation]:
     """Start the service, two receivers, and a screen for a supervisor of each site."""
-    make = functools.partial(fleet_town.prepare, carriers=CARRIERS)
+    make = functools.partial(fleet_town.prepare, carriers=carriers)
     async with (
         running(make, timezone=zone_of_the_morning(), ALLOW_LOOPBACK_ENDPOINTS="1") as site,
         started("fieldsvc.bench.receivers", str(RECEIVERS)) as listening,
@@ -96,10 +102,10 @@ async def _go_on_duty(nation: Nation) -> Load:
     said = format_time(datetime.now(UTC) - ON_DUTY)
     requests = (
         _upload(nation, number, [_event(nation, number, "run.started", {"run_id": nation.fleet.run_id(number)}, said)])
-        for number in range(CARRIERS)
+        for number in range(nation.carriers)
     )
     load = await send_all(nation.service.url, requests, connections=CONNECTIONS["batch"])
-    await _arrived(nation, CARRIERS * RECEIVERS, [])
+    await _arrived(nation, nation.carriers * RECEIVERS, [])
     return load
 
 
@@ -107,6 +113,7 @@ async def _go_on_duty(nation: Nation) -> Load:
 class Window:
     """Some seconds at a multiple of the real rate: answers by the way of sending, and what the subscribers got when."""
 
+    carriers: int
     multiple: float
     seconds: float
     began: float
@@ -141,7 +148,7 @@ class Window:
     @property
     def events_per_s(self) -> float:
         """The field events that are sent in a second."""
-        return EVENTS_PER_S * CARRIERS / NATION * self.multiple
+        return EVENTS_PER_S * self.carriers / NATION * self.multiple
 
     @property
     def failed(self) -> int:
@@ -156,10 +163,10 @@ class Window:
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Write the three lines of a window: answers, publishing and memory, each beside its target."""
-        shape = f"carriers_{CARRIERS}_rate_x{self.multiple:g}"
+        shape = f"carriers_{self.carriers}_rate_x{self.multiple:g}"
         shared: dict[str, Any] = {
             "seconds": self.seconds,
-            "fixes_per_s": rounded(CARRIERS / FIX_EVERY_S * self.multiple),
+            "fixes_per_s": rounded(self.carriers / FIX_EVERY_S * self.multiple),
             "events_per_s": rounded(self.events_per_s),
             "supervisors": fleet_town.SITES,
             "subscribers": RECEIVERS,
@@ -186,9 +193,9 @@ class Window:
 async def _window(nation: Nation, multiple: float, seconds: float) -> Window:
     """Send fixes and events at a multiple of the real rate for so long, and wait until the subscribers have them."""
     await nation.subscribed.noted()
-    service, share = nation.service, CARRIERS / NATION * multiple
+    service, share = nation.service, nation.carriers / NATION * multiple
     rates = {
-        "fixes": CARRIERS / FIX_EVERY_S / FIXES_AN_UPLOAD * multiple,
+        "fixes": nation.carriers / FIX_EVERY_S / FIXES_AN_UPLOAD * multiple,
         "single": share * EVENTS_PER_S / 2,
         "batch": share * EVENTS_PER_S / 2 / EVENTS_A_BATCH,
     }
@@ -198,7 +205,11 @@ async def _window(nation: Nation, multiple: float, seconds: float) -> Window:
         "single": _telling(nation, round(rates["single"] * seconds), 1, names["single"]),
         "batch": _telling(nation, round(rates["batch"] * seconds), EVENTS_A_BATCH, names["batch"]),
     }
-    window, cpu_s, own_s = Window(multiple, seconds, time.perf_counter()), service.cpu_s(), time.process_time()
+    window, cpu_s, own_s = (
+        Window(nation.carriers, multiple, seconds, time.perf_counter()),
+        service.cpu_s(),
+        time.process_time(),
+    )
     collecting = asyncio.create_task(_collected(nation, window.arrivals))
     loads = await asyncio.gather(
         *(
@@ -237,7 +248,7 @@ async def _arrived(nation: Nation, events: int, arrivals: Arrivals) -> None:
 def _walking(nation: Nation, uploads: int) -> Iterator[bytes]:
     """Write an upload each of the next phones: their last four fixes, each some metres on from the one before."""
     for _ in range(uploads):
-        lap, number = divmod(nation.walked, CARRIERS)
+        lap, number = divmod(nation.walked, nation.carriers)
         nation.walked += 1
         now, fixes = datetime.now(UTC), []
         for part in range(FIXES_AN_UPLOAD):
@@ -250,7 +261,7 @@ def _walking(nation: Nation, uploads: int) -> Iterator[bytes]:
 def _telling(nation: Nation, uploads: int, events: int, names: list[list[str]]) -> Iterator[bytes]:
     """Write uploads of deliveries, each of the next phone; `names` gets the public events that they lead to."""
     for _ in range(uploads):
-        lap, number = divmod(nation.told, CARRIERS)
+        lap, number = divmod(nation.told, nation.carriers)
         nation.told += 1
         said, stop = format_time(datetime.now(UTC)), f"{round_of(number)}-{1 + lap % STOPS}"
         items = [f"F{uuid7().hex[:24]}" for _ in range(events)]
@@ -282,11 +293,11 @@ def _most_memory_mib(pid: int) -> float:
     return 0.0
 
 
-def _morning_line(load: Load) -> dict[str, Any]:
+def _morning_line(load: Load, carriers: int) -> dict[str, Any]:
     rate = len(load.seconds) / load.wall_s
-    need = Against("within_half_an_hour_per_s", [CARRIERS / 1_800])
+    need = Against("within_half_an_hour_per_s", [carriers / 1_800])
     return result(
-        "fleet", "runs_started_per_s", [rate], need, loads=[load], not_200=len(load.failed), carriers=CARRIERS
+        "fleet", "runs_started_per_s", [rate], need, loads=[load], not_200=len(load.failed), carriers=carriers
     )
 
 

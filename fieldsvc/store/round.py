@@ -13,7 +13,7 @@ from fieldsvc.store.database import Database
 from geo.rounds import Round, Stop
 from sql import query
 
-_LONG_S = 3_600.0
+_LONG_S, _AT_ONCE = 3_600.0, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ async def versions(database: Database, round_ids: Sequence[str]) -> dict[str, in
 
 
 async def read_all(database: Database) -> list[Round]:
-    """Read every round with its stops, one after the other, so that the loop is never held for long."""
+    """Read every round with its stops, some at a time, so that the loop is never held for long."""
     async with database.acquire() as connection:
         ids = [row["id"] for row in await connection.fetch(query("round.all_ids"))]
-    found = [await read(database, round_id) for round_id in ids]
-    return [each.round for each in found if each is not None]
+    found: dict[str, StoredRound] = {}
+    for first in range(0, len(ids), _AT_ONCE):
+        found |= await read_several(database, ids[first : first + _AT_ONCE])
+    return [found[each].round for each in ids if each in found]
 
 
 async def mark(database: Database) -> int:

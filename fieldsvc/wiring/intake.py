@@ -116,11 +116,11 @@ def _add_watching(platform: Platform, jobs: Jobs, hearing: Hearing) -> None:
 
 
 async def _warm(placer: Placer, *, compiles: bool) -> None:
-    """Build the book of rounds before the first address asks; what lives as long as the process is not collected again."""
-    await placer.warm()
-    gc.freeze()
+    """Make the matcher ready, and build the book of rounds before the first address asks; what lives on is not collected again."""
     if compiles:
         Thread(target=_compile, name="compile", daemon=True).start()
+    await placer.warm()
+    gc.freeze()
 
 
 def _compile() -> None:

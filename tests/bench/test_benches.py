@@ -1,15 +1,18 @@
 """Each benchmark once, as small as it gets: real services, real databases, lines in the form of the contract."""
 
+import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
 
-from fieldsvc.bench import fleet, fleet_town, ingest, live, national, publish, publish_load, suite
+from fieldsvc.bench import BENCHES, fleet, fleet_town, ingest, live, national, publish, publish_load, suite
 from fieldsvc.bench.load import Load
 from fieldsvc.bench.service import check_stored, started
 from fieldsvc.bench.subscribed import events_in
+from fieldsvc.errors import FieldsvcError
 
 Lines = list[dict[str, Any]]
 
@@ -94,7 +97,7 @@ async def test_a_fleet_goes_on_duty_and_its_answers_publishing_and_memory_are_to
 
 def test_a_window_says_what_piled_up_and_whether_the_rate_was_sustained() -> None:
     answered = {f"evt-{number}": number / 10 for number in range(100)}
-    told = fleet.Window(1.0, 10.0, 0.0, loads={"single": Load([0.01] * 100)}, answered=answered)
+    told = fleet.Window(85_000, 1.0, 10.0, 0.0, loads={"single": Load([0.01] * 100)}, answered=answered)
     told.arrivals = [(to, name, moment + 0.2) for name, moment in answered.items() for to in range(fleet.RECEIVERS)]
     assert told.waiting(0.5) == 2 * fleet.RECEIVERS
     assert told.sustained
@@ -102,6 +105,36 @@ def test_a_window_says_what_piled_up_and_whether_the_rate_was_sustained() -> Non
     told.multiple = 0.001
     assert told.grew
     assert not told.sustained
+
+
+async def test_all_of_them_go_on_when_one_fails_or_takes_too_long_and_the_end_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def good(*, show: Any, **_more: Any) -> None:
+        show({"bench": "good", "metric": "speed"})
+
+    async def slow(**_more: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def bad(**_more: Any) -> None:
+        raise TimeoutError
+
+    modules = {"fieldsvc.bench.m_good": good, "fieldsvc.bench.m_slow": slow, "fieldsvc.bench.m_bad": bad}
+    monkeypatch.setattr(suite, "import_module", lambda name: SimpleNamespace(run=modules[name]))
+    some = {"slow": ("m_slow", 0.1), "bad": ("m_bad", 30.0), "good": ("m_good", 30.0)}
+    monkeypatch.setattr(suite, "BENCHES", some)
+    lines: Lines = []
+    with pytest.raises(FieldsvcError, match="bad"):
+        await suite.run("all", cycles=1, full=False, show=lines.append)
+    told = [(line["bench"], line["metric"], line.get("conditions", {}).get("ended_early")) for line in lines]
+    assert told == [
+        ("slow", "took_s", True),
+        ("bad", "failed", None),
+        ("bad", "took_s", False),
+        ("good", "speed", None),
+        ("good", "took_s", False),
+    ]
+    assert sum(most_s for _module, most_s in BENCHES.values()) <= 900
 
 
 async def test_a_server_that_does_not_start_is_a_fault_and_no_figure() -> None:
