@@ -26,7 +26,7 @@ class Together(Generic[Key, Value]):
         """Look one key up, as of now or later; what `ask` raises."""
         found: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
         self._waiting[key].append(found)
-        if len(self._asking) < AT_ONCE:
+        if sum(not task.done() for task in self._asking) < AT_ONCE:  # one that has ended takes nothing more
             task = asyncio.create_task(self._drain())
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)

@@ -66,7 +66,7 @@ class Turns:
             return await self._alone(turn)
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((turn, done))
-        if len(self._draining) < AT_ONCE:
+        if sum(not task.done() for task in self._draining) < AT_ONCE:  # one that has ended takes nothing more
             task = asyncio.create_task(self._drain())
             self._draining.add(task)
             task.add_done_callback(self._draining.discard)

@@ -60,3 +60,22 @@ async def test_whoever_goes_away_takes_nobody_along() -> None:
     ask.go_on.set()
     assert await stays == "value 2"
     assert gone.cancelled()
+
+
+async def test_who_asks_again_in_the_moment_in_which_all_questions_end_is_answered() -> None:
+    ask = Asked()
+    together = Together(ask)
+
+    async def twice() -> list[str | None]:
+        return [await together.get(2), await together.get(2)]
+
+    first = asyncio.create_task(twice())
+    others = []
+    for key in range(4, 2 + 2 * AT_ONCE, 2):
+        await asyncio.sleep(0.01)
+        others.append(asyncio.create_task(together.get(key)))
+    await asyncio.sleep(0.01)
+    assert len(ask.questions) == AT_ONCE
+    ask.go_on.set()
+    assert await asyncio.wait_for(first, 10) == ["value 2"] * 2
+    assert len(await asyncio.gather(*others)) == AT_ONCE - 1
