@@ -1,7 +1,6 @@
 """A journal to write to, receivers to send to, and dispatchers to kill."""
 
 import asyncio
-import contextlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,6 +15,7 @@ import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from fieldsvc import jobs
 from fieldsvc.access.callers import Account
 from fieldsvc.errors import FieldsvcError, Unauthorized
 from fieldsvc.ids import uuid7
@@ -241,9 +241,10 @@ async def tail(database: Database, reader: Reader) -> AsyncIterator[Tail]:
 
 
 async def ended(job: "asyncio.Task[Any]") -> None:
-    job.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await job
+    """End a job as the service does, which cancels again what a library lost; its own fault is raised."""
+    await jobs.ended([job])
+    if not job.cancelled():
+        job.result()
 
 
 @pytest.fixture

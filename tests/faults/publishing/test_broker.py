@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from fieldsvc.jobs import ended
 from fieldsvc.journal.reader import Reader, Tail
 from fieldsvc.publishing.streams.broker import StreamLimits
 from fieldsvc.publishing.streams.shard import StreamTools
@@ -83,11 +84,7 @@ async def streaming(database: Database, epoch: object, broker: Nats):
     try:
         yield sink
     finally:
-        for job in jobs:
-            job.cancel()
-        for job in jobs:
-            with contextlib.suppress(asyncio.CancelledError):
-                await job
+        await ended(jobs)
 
 
 async def _say(pen: Pen, rng: Random, turns: int) -> None:

@@ -20,6 +20,7 @@ import orjson
 import pytest
 import structlog
 
+from fieldsvc.jobs import ended
 from fieldsvc.journal.reader import Reader, Tail
 from fieldsvc.journal.sealed import Vault
 from fieldsvc.logs import configure
@@ -204,10 +205,7 @@ async def begin(database: Database, reader: Reader, tail: Tail, vault: Vault, br
         return streams
 
     yield start
-    for job in jobs:
-        job.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await job
+    await ended(jobs)
 
 
 @pytest.fixture

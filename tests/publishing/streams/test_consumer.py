@@ -1,6 +1,7 @@
 """A subscriber at the broker: reads its own account's events in order, each once, and nothing of anybody else."""
 
 import asyncio
+import contextlib
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -83,6 +84,34 @@ async def test_after_the_stream_was_rebuilt_everything_comes_again_and_is_done_o
         await journal.say_all(SUBJECTS)
         await tools.poll(_has(broker, len(journal.ids)), within_s=20)
     assert all(order == sorted(set(order)) for order in subscriber.order.values())
+
+
+class _Deaf:
+    """A client whose wait loses a cancellation, as `asyncio.wait_for` of Python 3.11 does when a message meets it."""
+
+    def __init__(self) -> None:
+        self.waits = asyncio.Event()
+
+    def jetstream(self) -> "_Deaf":
+        return self
+
+    async def pull_subscribe_bind(self, **_names: str) -> "_Deaf":
+        return self
+
+    async def fetch(self, _count: int, *, timeout: float) -> Any:  # noqa: ASYNC109
+        self.waits.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(timeout)
+        raise TimeoutError
+
+
+async def test_a_reader_ends_although_the_client_loses_its_cancellation() -> None:
+    subscriber, client = Subscriber(), _Deaf()
+    job = asyncio.create_task(subscriber.read(client, "one"))
+    await client.waits.wait()
+    job.cancel()
+    await asyncio.wait([job], timeout=5)
+    assert job.cancelled()
 
 
 def _has(broker: Any, count: int) -> Any:
