@@ -176,6 +176,20 @@ class LockedRuns:
             for run, duty, *before in told
         }
 
+    async def unknown(self, run_ids: Sequence[str]) -> dict[str, bytes | None]:
+        """Lock runs of which nothing is known, in the order of their ids, and read what the journal decided of their duty.
+
+        Those that somebody else began meanwhile are left out.
+        """
+        await self._connection.execute(query("run_state.lock_unknown_of_several"), run_ids)
+        rows = await self._connection.fetch(query("run_state.duty_of_unknown"), run_ids)
+        return {row["run"]: row["duty"] for row in rows}
+
+    async def begin(self, asked: Sequence[Asked]) -> dict[str, Told]:
+        """Begin to know something of runs that `unknown` locked, and read what is known of them."""
+        await self._connection.execute(query("run_state.add_several"), *_columns([(e.run_id, e.day) for e in asked], 2))
+        return await self.known(asked)
+
     def add(self, of: Asked, found: Iterable[Progress], to: RunState | None, *, received_at: datetime) -> None:
         """Add progress of a run, where a moment that is known stays as it is; and note its newest, if it moved."""
         self._added += [(of.day, of.run_id, received_at, each.at, each.distance_along_m, each.status) for each in found]

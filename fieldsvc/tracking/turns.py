@@ -1,9 +1,9 @@
 """The fixes of many phones in one transaction: what waits while the last one commits is taken together by the next.
 
 A transaction costs the same five round trips and one flush for one run as for sixty. So uploads wait in line, for as long as
-the one before them takes, and never longer. What cannot be taken with others is taken alone: the first fixes of a run, an
-upload of a long silence, tracks that are kept. When a transaction of many fails, each of them is tried alone, so that no run
-can harm another and each phone is told what is true of its own.
+the one before them takes, and never longer. What cannot be taken with others is taken alone: an upload of a long silence, tracks that are kept. When a
+transaction of many fails, each of them is tried alone, so that no run can harm another and each phone is told what is true of
+its own.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from datetime import date, datetime
 
 from fieldsvc.store import progress
 from fieldsvc.store.database import Database
-from fieldsvc.store.progress import Asked, KeptFix, LockedRun, Progress, RunState
+from fieldsvc.store.progress import Asked, KeptFix, LockedRun, LockedRuns, Progress, RunState, Told
 from fieldsvc.tracking.duty import read_duty
 from fieldsvc.tracking.steps import PRIOR, THINNED, Advance, Sifted, advance, sift
 from fieldsvc.work.rounds import RunPlan
@@ -105,12 +105,15 @@ class Turns:
         return list(taken.values())
 
     async def _together(self, turns: Sequence[Turn]) -> list[Outcome | None]:
-        """Take fixes of several runs in one transaction; None for a run of which nothing is known yet."""
+        """Take fixes of several runs in one transaction; None for a run that another process begins at this moment."""
         outcomes: list[Outcome | None] = []
         asked = [turn.asked for turn in turns]
         async with progress.locked_together(self._database) as runs:
-            known = await runs.known(asked)
+            known, off_duty = await _opened_together(runs, turns, asked)
             for turn, of in zip(turns, asked, strict=True):
+                if of.run_id in off_duty:
+                    outcomes.append(Outcome(turn.fixes))
+                    continue
                 told = known.get(of.run_id)
                 outcomes.append(_outcome(turn, told.state, told.duty, told.before) if told is not None else None)
                 found = outcomes[-1].found if outcomes[-1] is not None else None
@@ -169,6 +172,25 @@ async def opened(run: LockedRun, moments: Iterable[datetime]) -> RunState | None
         return known
     duty = read_duty(await run.duty())
     return await run.begin() if any(map(duty.covers, moments)) else None
+
+
+async def _opened_together(
+    runs: LockedRuns, turns: Sequence[Turn], asked: Sequence[Asked]
+) -> tuple[dict[str, Told], set[str]]:
+    """Do as `opened` for many: read what is known of each, and name those that stay unknown, off duty as they are."""
+    known = await runs.known(asked)
+    first = {turn.plan.run_id: turn for turn in turns if turn.plan.run_id not in known}
+    if not first:
+        return known, set()
+    duties = await runs.unknown(list(first))
+    on_duty = {
+        run_id
+        for run_id, body in duties.items()
+        if any(read_duty(body).covers(fix.fixed_at) for fix in first[run_id].fixes)
+    }
+    if on_duty:
+        known |= await runs.begin([each for each in asked if each.run_id in on_duty])
+    return known, duties.keys() - on_duty
 
 
 def _outcome(turn: Turn, known: RunState, duty: bytes | None, before: Sequence[Progress]) -> Outcome:

@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from fieldsvc.journal.reader import Row
-from fieldsvc.store.progress import LockedRun
+from fieldsvc.store.progress import LockedRun, LockedRuns
+from fieldsvc.tracking import turns
 from fieldsvc.tracking.anchors import duties_in, visits_in
 from fieldsvc.tracking.tracker import Taken, Visit
 from tests.tracking.conftest import DAY, EIGHT, NOON, RIGHT_TO_M, Street, after, fix
@@ -125,9 +126,12 @@ async def test_what_is_taken_back_leaves_the_newest_moment_that_remains_also_one
 @pytest.mark.parametrize(
     ("first", "step", "too_many"),
     [
+        ("fixes", "unknown", 0),
         ("fixes", "begin", 0),
-        ("fixes", "with_duty", 16),
-        ("fixes", "add", 16),
+        ("fixes", "write", 16),
+        ("fixes alone", "begin", 0),
+        ("fixes alone", "with_duty", 16),
+        ("fixes alone", "add", 16),
         ("visits", "begin", 0),
         ("visits", "move", 16),
     ],
@@ -136,21 +140,24 @@ async def test_an_end_told_while_the_first_of_a_run_is_taken_leaves_nothing_off_
     street: Street, monkeypatch: pytest.MonkeyPatch, first: str, step: str, too_many: int
 ) -> None:
     one, other = street.tracker(), street.tracker()
-    there, go_on, real = asyncio.Event(), asyncio.Event(), getattr(LockedRun, step)
+    locked: type[Any] = LockedRuns if first == "fixes" else LockedRun
+    there, go_on, real = asyncio.Event(), asyncio.Event(), getattr(locked, step)
 
-    async def held(run: LockedRun, *args: Any, **more: Any) -> Any:
+    async def held(run: Any, *args: Any, **more: Any) -> Any:
         """Hold before there is a row, or else with what was read and written and is not committed."""
         found = None if step == "begin" else await real(run, *args, **more)
         there.set()
         await go_on.wait()
         return await real(run, *args, **more) if step == "begin" else found
 
-    monkeypatch.setattr(LockedRun, step, held)
+    monkeypatch.setattr(locked, step, held)
+    if first == "fixes alone":
+        monkeypatch.setattr(turns, "IN_A_THREAD", 0)
     moments = range(0, 600, 30)
     taking: asyncio.Task[Any] = asyncio.create_task(
-        street.take(*map(fix, moments), by=one)
-        if first == "fixes"
-        else one.anchor(street.run, [visit(seconds, f"s{seconds // 30}") for seconds in moments])
+        one.anchor(street.run, [visit(seconds, f"s{seconds // 30}") for seconds in moments])
+        if first == "visits"
+        else street.take(*map(fix, moments), by=one)
     )
     await asyncio.wait_for(there.wait(), 5)
     await street.set_duty((EIGHT, after(120)))
