@@ -79,6 +79,8 @@ _FOLLOWED = """
 with ends as (select shard.id as shard, newest.day, newest.pos from shard cross join lateral (
   select day, pos from event where event.shard = shard.id order by day desc, pos desc limit 1) as newest),
 points as (insert into delivery_point_cursor (shard, day, pos) select shard, day, pos from ends
+  on conflict (shard) do update set day = excluded.day, pos = excluded.pos),
+progress as (insert into progress_cursor (shard, day, pos) select shard, day, pos from ends
   on conflict (shard) do update set day = excluded.day, pos = excluded.pos)
 insert into report_cursor (shard, day, pos) select shard, day, pos from ends
 on conflict (shard) do update set day = excluded.day, pos = excluded.pos"""

@@ -116,7 +116,7 @@ STANDING = (
     ),
 )  # fmt: skip
 PLACES = frozenset(
-    "address commune delivery_point delivery_point_cursor delivery_point_memory learned_time moved_point round silence_learned "
+    "address commune delivery_point delivery_point_cursor delivery_point_memory learned_time moved_point progress_cursor round silence_learned "
     "silent_stretch site stop stop_move run_thing".split()
 )
 """Tables about addresses, rounds and things: whoever lives or works there is not named in them."""

@@ -1,7 +1,7 @@
 """How far runs are along their rounds: a row for each run, which whoever takes fixes locks, and a row for each moment."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -255,3 +255,17 @@ async def runs_from(database: Database, day: date) -> list[str]:
     """List the runs of which something is known, from a day on."""
     async with database.acquire() as connection:
         return [row["run"] for row in await connection.fetch(query("progress.runs_from"), day)]
+
+
+async def cursors(database: Database) -> dict[int, tuple[date, int]]:
+    """Read how far each shard of the journal has been held against progress; empty where nobody ever did."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(query("progress.cursors"))
+    return {row["shard"]: (row["day"], row["pos"]) for row in rows}
+
+
+async def move_cursors(database: Database, to: Mapping[int, tuple[date, int]]) -> None:
+    """Note how far shards have been held against progress; never backwards."""
+    columns = list(to), [day for day, _pos in to.values()], [pos for _day, pos in to.values()]
+    async with database.acquire() as connection:
+        await connection.execute(query("progress.move_cursors"), *columns)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
+from weakref import WeakValueDictionary
 
 import asyncpg
 import orjson
@@ -14,6 +15,8 @@ from geo.rounds import Round, Stop
 from sql import query
 
 _LONG_S, _AT_ONCE = 3_600.0, 20
+# A nation's rounds are most of the memory of a process, and several parts of it hold them: what is read again is the one that is held.
+_HELD: WeakValueDictionary[str, Round] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +129,9 @@ def _digest(each: Round, source: str) -> bytes:
 def _round(row: asyncpg.Record, found: list[Stop]) -> Round:
     flat = row["line"]
     line = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return Round(row["id"], line, tuple(found), row["site"], row["mode"], row["name"])
+    read = Round(row["id"], line, tuple(found), row["site"], row["mode"], row["name"])
+    known = _HELD.get(read.round_id)
+    if known == read:
+        return known
+    _HELD[read.round_id] = read
+    return read

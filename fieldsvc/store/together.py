@@ -6,12 +6,27 @@ with a thousand uploads a second they are most of what the database and this pro
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 MOST, AT_ONCE = 200, 2
+
+
+class Few:
+    """A few tasks that take what waits, until nothing does: whoever adds something calls `begin`."""
+
+    def __init__(self, drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._drain = drain
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """See to it that what waits is taken."""
+        if sum(not task.done() for task in self._tasks) < AT_ONCE:  # one that has ended takes nothing more
+            task = asyncio.create_task(self._drain())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
 
 class Together(Generic[Key, Value]):
@@ -20,16 +35,13 @@ class Together(Generic[Key, Value]):
     def __init__(self, ask: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]]) -> None:
         self._ask = ask
         self._waiting: defaultdict[Key, list[asyncio.Future[Value | None]]] = defaultdict(list)
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking = Few(self._drain)
 
     async def get(self, key: Key) -> Value | None:
         """Look one key up, as of now or later; what `ask` raises."""
         found: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
         self._waiting[key].append(found)
-        if sum(not task.done() for task in self._asking) < AT_ONCE:  # one that has ended takes nothing more
-            task = asyncio.create_task(self._drain())
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+        self._asking.begin()
         return await found
 
     async def _drain(self) -> None:

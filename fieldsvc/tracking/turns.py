@@ -15,12 +15,13 @@ from datetime import date, datetime
 from fieldsvc.store import progress
 from fieldsvc.store.database import Database
 from fieldsvc.store.progress import Asked, KeptFix, LockedRun, LockedRuns, Progress, RunState, Told
+from fieldsvc.store.together import Few
 from fieldsvc.tracking.duty import read_duty
 from fieldsvc.tracking.steps import PRIOR, THINNED, Advance, Sifted, advance, sift
 from fieldsvc.work.rounds import RunPlan
 from geo import Fix
 
-IN_A_THREAD, MOST_RUNS, AT_ONCE = 50, 64, 2
+IN_A_THREAD, MOST_RUNS = 50, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Turns:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[tuple[Turn, asyncio.Future[Outcome]]] = deque()
-        self._draining: set[asyncio.Task[None]] = set()
+        self._taking = Few(self._drain)
 
     async def take(self, turn: Turn) -> Outcome:
         """Take the fixes of one run; what they give is committed when this returns.
@@ -66,10 +67,7 @@ class Turns:
             return await self._alone(turn)
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((turn, done))
-        if sum(not task.done() for task in self._draining) < AT_ONCE:  # one that has ended takes nothing more
-            task = asyncio.create_task(self._drain())
-            self._draining.add(task)
-            task.add_done_callback(self._draining.discard)
+        self._taking.begin()
         return await done
 
     async def _drain(self) -> None:

@@ -19,6 +19,7 @@ from fieldsvc.intake.relay import RelayKey
 from fieldsvc.jobs import Jobs
 from fieldsvc.journal.hearing import Hearing
 from fieldsvc.journal.timers import Timers
+from fieldsvc.logs import get_logger
 from fieldsvc.notices.choices import Choices
 from fieldsvc.notices.sender import Notices
 from fieldsvc.notices.ways import ways_of
@@ -39,6 +40,8 @@ from fieldsvc.work.daily import plan_days
 from fieldsvc.work.pilots import Pilots
 from fieldsvc.work.placement import Placer
 from geo.compiled import warm
+
+log = get_logger()
 
 
 def add_intake(app: web.Application, platform: Platform, jobs: Jobs) -> None:
@@ -125,5 +128,7 @@ async def _warm(placer: Placer, *, compiles: bool) -> None:
 
 def _compile() -> None:
     """Load the compiled matcher where it is installed, or compile it: beside the loop, and nobody who stops the service waits for it."""
-    if warm():
+    is_compiled = warm()
+    log.info("matcher.ready", type="compiled" if is_compiled else "numpy")
+    if is_compiled:
         gc.freeze()

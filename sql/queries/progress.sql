@@ -96,6 +96,17 @@ returning at;
 -- List the runs of which something is known, from a day on.
 select run from run_state where day >= $1 order by day, run;
 
+-- name: cursors
+-- Read how far the journal has been held against progress.
+select shard, day, pos from progress_cursor order by shard;
+
+-- name: move_cursors
+-- Note how far the journal has been held against progress, never backwards: (shards[], days[], positions[]).
+insert into progress_cursor as cursor (shard, day, pos)
+select shard, day, pos from unnest($1::smallint[], $2::date[], $3::bigint[]) as new (shard, day, pos) order by shard
+on conflict (shard) do update set day = excluded.day, pos = excluded.pos
+where (excluded.day, excluded.pos) > (cursor.day, cursor.pos);
+
 -- name: keep_fixes
 -- Keep fixes as they came, where the operator keeps tracks: (day, run, at[], lat[], lon[], accuracy_m[]).
 insert into track (day, run, at, lat, lon, accuracy_m)

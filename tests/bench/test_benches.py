@@ -1,12 +1,10 @@
 """Each benchmark once, as small as it gets: real services, real databases, lines in the form of the contract."""
 
 import asyncio
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 
 from fieldsvc.bench import BENCHES, fleet, fleet_town, ingest, live, national, publish, publish_load, suite
 from fieldsvc.bench.load import Load
@@ -15,13 +13,6 @@ from fieldsvc.bench.subscribed import events_in
 from fieldsvc.errors import FieldsvcError
 
 Lines = list[dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 async def _lines(name: str) -> Lines:

@@ -1,24 +1,15 @@
 """The benches of age, growth and an outage once, as small as they get: real services, real databases."""
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
-import structlog
 
 from fieldsvc.bench import age, growth, outage, suite
 from fieldsvc.bench.ingest import Shape
 from fieldsvc.bench.service import Process
 
 Lines = list[dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 async def _at_once(_process: Process) -> None:

@@ -56,7 +56,7 @@ CLOSED = frozenset(
     """
     address api_key audit audit_end audit_head commune contact certificate cover_proposal cursor customer delivery_point_cursor delivery_point_memory desk
     dispatcher endpoint_secret enrolment erasure event_id idempotency instruction kept_proof lane_backlog learned_time legal_hold media
-    media_want migration moved_point notebook notice notice_code person_key pilot progress quarantine receipt replay_cursor replay_event report_cursor report_month
+    media_want migration moved_point notebook notice notice_code person_key pilot progress progress_cursor quarantine receipt replay_cursor replay_event report_cursor report_month
     report_subject report_waiting run_state run_thing sealed session shard sheet_shown sign_in sign_in_answer sign_in_code silence_learned silent_stretch
     state stop_move store stream_lane timer told track tried unwanted_mail visit_relative window_threat
     """.split()

@@ -8,6 +8,7 @@ import pytest
 
 from fieldsvc.errors import UserMistake
 from fieldsvc.simulate.town import Town
+from fieldsvc.store import round as rounds
 from fieldsvc.work.errors import BadImport
 from fieldsvc.work.imports import create_site, import_addresses, import_roster, import_rounds, layout_rounds
 from tests.work.conftest import PARIS, TODAY, Office, lines, saved
@@ -183,6 +184,17 @@ async def test_seventeen_thousand_stops_are_imported_in_five_seconds(empty: Offi
     took_s = time.perf_counter() - began
     assert report.stops > 16_500
     assert took_s < 5
+
+
+async def test_a_round_that_is_read_again_is_held_once_until_it_changes(office: Office) -> None:
+    book = {each.round_id: each for each in await rounds.read_all(office.database)}
+    planned = await office.rounds.known_round("T01")
+    assert planned is not None
+    assert planned.stored.round is book["T01"]
+    await office.fetch("update stop set lat = lat + 0.0001 where round_id = 'T01' and sequence = 3")
+    (other,) = [each for each in await rounds.read_all(office.database) if each.round_id == "T01"]
+    assert other is not book["T01"]
+    assert [a.lat == b.lat for a, b in zip(other.stops, book["T01"].stops, strict=True)].count(False) == 1
 
 
 async def test_the_roster_is_taken_replaced_row_by_row_and_may_leave_a_round_to_nobody(office: Office) -> None:
