@@ -3,14 +3,14 @@
 A tenth of a nation's 85,000 phones, with `full` all of them, go on duty, and then each uploads its four fixes of two minutes
 when its turn comes, while field events come in singly and in tens; two subscribers get all of them as webhooks, and a supervisor
 of each site looks. The loop is open: an answer's time counts from the moment at which the upload was due. Database, service,
-receivers, screens and the generator share the machine. With `full` it goes on at multiples of that rate until one is not
-sustained.
+receivers, screens and the generator share the machine. With `full` it begins at parts of that rate, goes up until one is
+not sustained, measures the real rate, and goes on at multiples of it as long as they are sustained.
 """
 
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ CARRIERS, FULL_CARRIERS, NATION = 8_500, 85_000, 85_000
 FIX_EVERY_S, FIXES_AN_UPLOAD, STRIDE_M = 30.0, 4, 33.0
 EVENTS_PER_S, EVENTS_A_BATCH = 1_500.0, 10  # of a whole nation's phones: half of them singly, half in batches
 SECONDS, FULL_SECONDS, WARM_S, MULTIPLE_S = 30.0, 120.0, 10.0, 30.0
-MULTIPLES = (1.5, 2.0, 3.0, 4.0)
+PARTS, MULTIPLES = (0.1, 0.15, 0.2, 0.3, 0.5), (1.5, 2.0, 3.0, 4.0)
 ANSWERED_MS, PUBLISHED_MS, MEMORY_MIB, WAITING_S = 250.0, 2_000.0, 2_048.0, 2.0
 CONNECTIONS = {"fixes": 256, "single": 256, "batch": 64}
 RECEIVERS, A_POST, LOOK_S, DRAINED_S = 2, 100, 1.0, 120.0
@@ -51,16 +51,30 @@ async def run(*, cycles: int, full: bool, show: Show) -> None:
     del cycles
     async with _ready(FULL_CARRIERS if full else CARRIERS) as nation:
         show(_morning_line(await _go_on_duty(nation), nation.carriers))
-        await _window(nation, 1.0, WARM_S)
-        windows = [await _window(nation, 1.0, FULL_SECONDS if full else SECONDS)]
-        for multiple in MULTIPLES if full else ():
-            if windows[-1].sustained:
-                windows.append(await _window(nation, multiple, MULTIPLE_S))
-        for window in windows:
-            for line in window.lines():
-                show(line)
+        await _window(nation, 0.1 if full else 1.0, WARM_S)
+        windows: list[Window] = []
+        if full:
+            await _rise(nation, PARTS, windows, show)
+        windows.append(await _shown(nation, 1.0, FULL_SECONDS if full else SECONDS, show))
+        if full and windows[-1].sustained:
+            await _rise(nation, MULTIPLES, windows, show)
         if full:
             show(_highest_line(windows))
+
+
+async def _rise(nation: "Nation", multiples: Iterable[float], windows: "list[Window]", show: Show) -> None:
+    """Measure one multiple after the other until one is not sustained."""
+    for multiple in multiples:
+        windows.append(await _shown(nation, multiple, MULTIPLE_S, show))
+        if not windows[-1].sustained:
+            return
+
+
+async def _shown(nation: "Nation", multiple: float, seconds: float, show: Show) -> "Window":
+    window = await _window(nation, multiple, seconds)
+    for line in window.lines():
+        show(line)
+    return window
 
 
 @dataclass

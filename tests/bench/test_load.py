@@ -1,7 +1,12 @@
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from fieldsvc.bench import fleet
 from fieldsvc.bench.lines import Against, result
 from fieldsvc.bench.load import Load, percentile, post, send_all
 from fieldsvc.bench.service import started
@@ -44,3 +49,40 @@ def test_a_line_gives_the_median_and_its_ratio_to_the_limit_of_the_same_cycle() 
         "conditions": line["conditions"],
     }
     assert line["conditions"].items() >= {"a": 1, "copy_limit": 500, "cycles": 3, "fsync": "on"}.items()
+
+
+@dataclass
+class _Window:
+    multiple: float
+    sustained: bool
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [{"multiple": self.multiple}]
+
+
+@pytest.mark.parametrize(
+    ("holds", "tried", "highest"),
+    [
+        (0.05, [0.1, 1.0], 0.0),
+        (0.25, [0.1, 0.15, 0.2, 0.3, 1.0], 0.2),
+        (1.0, [0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 1.5], 1.0),
+        (9.0, [0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0], 4.0),
+    ],
+)
+async def test_a_whole_fleet_goes_up_until_a_rate_is_not_sustained_and_tries_the_real_one(
+    monkeypatch: pytest.MonkeyPatch, holds: float, tried: list[float], highest: float
+) -> None:
+    async def window(_nation: object, multiple: float, _seconds: float) -> _Window:
+        return _Window(multiple, multiple <= holds)
+
+    async def duty(_nation: object) -> Load:
+        return Load(seconds=[0.1], wall_s=1.0)
+
+    monkeypatch.setattr(fleet, "_ready", lambda carriers: nullcontext(SimpleNamespace(carriers=carriers)))
+    monkeypatch.setattr(fleet, "_go_on_duty", duty)
+    monkeypatch.setattr(fleet, "_window", window)
+    shown: list[dict[str, Any]] = []
+    await fleet.run(cycles=1, full=True, show=shown.append)
+    assert [line["multiple"] for line in shown if "multiple" in line] == tried
+    assert shown[-1]["metric"] == "highest_multiple_sustained"
+    assert shown[-1]["value"] == highest
