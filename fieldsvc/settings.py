@@ -301,6 +301,12 @@ class Settings(BaseSettings):
         return ZoneInfo(self.timezone)
 
 
+def without_settings() -> dict[str, str]:
+    """Give the environment for a process with settings of its own. How fixes are matched stays: both ways can be measured."""
+    kept = f"{Settings.model_config.get('env_prefix')}FAST_MATCHING"
+    return {name: value for name, value in os.environ.items() if name == kept or not name.startswith("FIELDSVC_")}
+
+
 def read_hours(text: str) -> tuple[time, time] | None:
     """Read `07:00-14:30`; None for nothing. ValueError unless it ends later on the same day."""
     if not text.strip():

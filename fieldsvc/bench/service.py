@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,7 +15,7 @@ import asyncpg
 from fieldsvc import logs
 from fieldsvc.platform import Platform, open_platform
 from fieldsvc.process import database_url
-from fieldsvc.settings import Settings
+from fieldsvc.settings import Settings, without_settings
 
 Kit = TypeVar("Kit")
 STARTS_WITHIN_S, IDLES_WITHIN_S, IDLE_CPU_S = 120.0, 30.0, 0.1
@@ -66,7 +65,7 @@ async def running(
 ) -> AsyncIterator[Site[Kit]]:
     """Start a service on an empty database, after `prepare` filled it; `settings` are further ones of the service.
 
-    The service gets none of the caller's FIELDSVC_* settings; a benchmark never touches another database.
+    The service gets none of the caller's FIELDSVC_* settings but how fixes are matched; a benchmark never touches another database.
     """
     async with founded(prepare, timezone=timezone, **settings) as store, store.serving() as service:
         await idle(service)
@@ -108,10 +107,9 @@ async def check_stored(database_url: str, table: str, expected: int) -> None:
 @asynccontextmanager
 async def started(module: str, *words: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
     """Run a module as a process that prints `listening URL` as its first line; end it with SIGTERM."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIELDSVC_")}
     given = {f"FIELDSVC_{name.upper()}": value for name, value in (settings or {}).items()}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *words, env={**kept, **given}, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", module, *words, env={**without_settings(), **given}, stdout=asyncio.subprocess.PIPE
     )
     try:
         yield Process(await _address(process), process.pid)

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,6 +23,7 @@ from fieldsvc.certifying.grading import Result
 from fieldsvc.certifying.sending import Pace
 from fieldsvc.errors import UserMistake
 from fieldsvc.publishing.signing import new_secret
+from fieldsvc.settings import without_settings
 from fieldsvc.simulate.signatures import key_of
 from fieldsvc.simulate.subscriber import Books, Subscriber
 from tests.certify.receivers import MISTAKES, MISTAKES_WITH_BATCHES, IsSlow, Receiver, Server
@@ -234,10 +234,9 @@ def test_typed_mistakes_are_one_plain_sentence(tmp_path: Path) -> None:
 async def told(tmp_path: Path, *words: str) -> tuple[int, str, str]:
     keys = tmp_path / "keys"
     keys.write_text("\n".join(KEYS))
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIELDSVC_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "fieldsvc", "certify", *words, "--secret-file", str(keys), "--minutes", "0", "--events",
-        str(SHORT), "--wait", "5", env={**kept, "FIELDSVC_VAR_DIR": str(tmp_path)},
+        str(SHORT), "--wait", "5", env={**without_settings(), "FIELDSVC_VAR_DIR": str(tmp_path)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     out, errors = await process.communicate()

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import structlog
 
 from fieldsvc.cli import main
+from fieldsvc.settings import without_settings
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,7 @@ class Done:
 
 def environment(var_dir: Path, **more: str) -> dict[str, str]:
     """Make an environment with no setting of whoever runs the tests."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIELDSVC_")}
-    return {**kept, "FIELDSVC_VAR_DIR": str(var_dir), "FIELDSVC_LOG_LEVEL": "error", **more}
+    return {**without_settings(), "FIELDSVC_VAR_DIR": str(var_dir), "FIELDSVC_LOG_LEVEL": "error", **more}
 
 
 def on_database(url: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from fieldsvc.access import accounts
 from fieldsvc.arguments import listen_arguments
 from fieldsvc.errors import UserMistake
 from fieldsvc.listen import Plan, listen, read_plan
-from fieldsvc.settings import Settings
+from fieldsvc.settings import Settings, without_settings
 from tests.acceptance.service import Caller, Service, field_event, fresh
 from tests.databases import drop_database, new_database
 
@@ -140,8 +139,12 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def environment(caller: Caller, tmp_path: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("FIELDSVC_")}
-    return {**kept, "FIELDSVC_API_KEY": caller.secret, "FIELDSVC_VAR_DIR": str(tmp_path), "FIELDSVC_LOG_LEVEL": "error"}
+    return {
+        **without_settings(),
+        "FIELDSVC_API_KEY": caller.secret,
+        "FIELDSVC_VAR_DIR": str(tmp_path),
+        "FIELDSVC_LOG_LEVEL": "error",
+    }
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from fieldsvc.platform import open_platform
-from fieldsvc.settings import Settings
+from fieldsvc.settings import Settings, without_settings
 from tests.acceptance.service import JSON, PATIENCE_S, Answer
 from tests.databases import drop_database, new_database
 from tests.hostile import everybody
@@ -131,7 +131,6 @@ async def _prepared(settings: Settings, url: str, folder: Path) -> tuple[dict[st
 
 
 def _environment(settings: Settings, url: str, folder: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FIELDSVC_")}
     assert settings.master_key is not None
     ours = {"DATABASE_URL": url, "MASTER_KEY": settings.master_key.get_secret_value(), "VAR_DIR": str(folder)}
     ours |= {
@@ -142,4 +141,4 @@ def _environment(settings: Settings, url: str, folder: Path) -> dict[str, str]:
         "RATE_LIMITS": "false",
         "REFUSES_AFTER_S": "0",
     }
-    return inherited | {f"FIELDSVC_{name}": value for name, value in ours.items()}
+    return without_settings() | {f"FIELDSVC_{name}": value for name, value in ours.items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fieldsvc.errors import FieldsvcError
+from fieldsvc.settings import without_settings
 
 REPOSITORY = Path(__file__).parents[3]
 STILL_S = 120.0  # without anything that moves, on a machine however busy: it stands still
@@ -111,7 +112,7 @@ class Children:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
                 cwd=REPOSITORY,
-                env={**_inherited(), **(env or {})},
+                env={**without_settings(), **(env or {})},
             )
         child = Child(process.pid, asyncio.get_running_loop().create_future(), entry=process.stdin)
         self.started.append(child)
@@ -136,7 +137,3 @@ async def _watch(child: Child, process: asyncio.subprocess.Process) -> None:
     child.status.set_result(await process.wait())
     if reading is not None:
         await reading
-
-
-def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("FIELDSVC_")}
