@@ -176,14 +176,15 @@ async def bench_command(args: Args, settings: Settings) -> None:
     from fieldsvc.bench import faults, suite
 
     del settings
+    cycles = args.cycles if args.cycles is not None else 1 if args.what == "all" and not args.full else 3
     if args.what == "faults":
         only = [each.strip() for each in (args.only or "").split(",") if each.strip()]
         limits = faults.Limits(only, args.seconds, args.seed)
-        await faults.run(cycles=args.cycles, full=args.full, show=show, limits=limits)
+        await faults.run(cycles=cycles, full=args.full, show=show, limits=limits)
         return
     if args.only or args.seconds is not None or args.seed is not None:
         raise UserMistake("--only, --seconds and --seed belong to `bench faults`.")
-    await suite.run(args.what, cycles=args.cycles, full=args.full, show=show)
+    await suite.run(args.what, cycles=cycles, full=args.full, show=show)
 
 
 async def verify_command(args: Args, settings: Settings) -> None:
@@ -341,7 +342,7 @@ def _simulate_parser(parser: argparse.ArgumentParser) -> None:
 def _operator_parsers(commands: Any) -> None:
     bench = command(commands, "bench", bench_command)
     bench.add_argument("what", choices=(*BENCHES, "all"))
-    bench.add_argument("--cycles", type=int, default=3)
+    bench.add_argument("--cycles", type=int, help="how often each is measured: 3 times, with `all` once")
     bench.add_argument("--json", action="store_true", help="the only form there is")
     bench.add_argument("--full", action="store_true", help="longer, for a quieter figure; faults: no limit of time")
     bench.add_argument("--only", metavar="F01,F02", help="faults: only these, of docs/reliability.md")

@@ -2,7 +2,8 @@
 
 After an outage every phone has hours of events to tell, at once. An upload that holds something old therefore waits for its
 turn before any work is done for it: only so many old events are in hand at a time, so that the work of a fresh upload is never
-behind more than those. A few uploads wait here; who finds no room is told when to come again, each a little later than the one
+behind more than those. How many that is follows from how long they take: fewer when it is longer than half a second, more again
+when it is less than half of that. A few uploads wait here; who finds no room is told when to come again, each a little later than the one
 before, as fast as the backlog goes down, so that the phones do not all come back at the same moment.
 
 No order is lost by that: a phone sends its next upload when it has the answer to this one, and among uploads that are under
@@ -20,7 +21,8 @@ from datetime import datetime, timedelta
 from fieldsvc.errors import Unavailable
 
 OLD = timedelta(minutes=10)
-IN_HAND, WAITING = 1_000, 5_000  # old events of this process
+IN_HAND, FEWEST_IN_HAND, WAITING = 1_000, 100, 5_000  # old events of this process
+TAKES_S, SHRINKS, GROWS = 0.5, 0.7, 1.1
 PATIENCE_S, LONGEST_S, SPREAD_S = 5.0, 600.0, 2.0
 FIRST_PACE, LEAST_PACE, PACED_OVER_S = 1_000.0, 100.0, 5.0
 
@@ -40,6 +42,7 @@ class Backlog:
         """`patience_s` is the longest that an upload waits here; `clock` and `chance` are for tests."""
         self._patience_s = patience_s
         self._most_in_hand, self._most_waiting = in_hand, waiting
+        self._room = float(in_hand)
         self._clock, self._chance = clock, chance
         self._in_hand = self._told = 0
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -61,9 +64,11 @@ class Backlog:
             yield
             return
         await self._wait(count)
+        began = self._clock()
         try:
             yield
         finally:
+            self._make_room(self._clock() - began)
             self._in_hand -= count
             self._told += count
             self._let_in()
@@ -90,7 +95,12 @@ class Backlog:
             raise
 
     def _fits(self, count: int) -> bool:
-        return not self._in_hand or self._in_hand + count <= self._most_in_hand
+        return not self._in_hand or self._in_hand + count <= self._room
+
+    def _make_room(self, took_s: float) -> None:
+        """Have less in hand where it takes long, as it did for this upload, and more where it goes fast."""
+        room = self._room * (SHRINKS if took_s > TAKES_S else GROWS if took_s < TAKES_S / 2 else 1.0)
+        self._room = min(max(room, FEWEST_IN_HAND), self._most_in_hand)
 
     def _let_in(self) -> None:
         while self._queue and (self._queue[0][1].done() or self._fits(self._queue[0][0])):

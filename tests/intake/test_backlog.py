@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fieldsvc.errors import Unavailable
-from fieldsvc.intake.backlog import LONGEST_S, OLD, Backlog
+from fieldsvc.intake.backlog import FEWEST_IN_HAND, IN_HAND, LONGEST_S, OLD, Backlog
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 BEFORE = NOW - OLD - timedelta(seconds=1)
@@ -142,3 +142,37 @@ async def test_the_wait_follows_the_pace_at_which_the_backlog_goes_down() -> Non
     assert 15 <= _wait_s(refused.value) <= 25
     goes_on.set()
     await asyncio.gather(slowly, last)
+
+
+async def test_the_slower_it_goes_the_fewer_are_in_hand_and_more_again_when_it_is_quick() -> None:
+    now = [0.0]
+    backlog = Backlog(clock=lambda: now[0])
+
+    async def told(took_s: float) -> None:
+        async with backlog.turn(BEFORE, 100, now=NOW):
+            now[0] += took_s
+
+    async def at_once() -> int:
+        go_on = asyncio.Event()
+
+        async def held() -> None:
+            async with backlog.turn(BEFORE, 100, now=NOW):
+                await go_on.wait()
+
+        jobs = [asyncio.create_task(held()) for _ in range(12)]
+        await asyncio.sleep(0)
+        in_hand = len(jobs) - backlog.waiting // 100
+        go_on.set()
+        await asyncio.gather(*jobs)
+        return in_hand
+
+    assert await at_once() == IN_HAND // 100
+    for _ in range(20):
+        await told(0.6)
+    assert await at_once() == FEWEST_IN_HAND // 100
+    for _ in range(60):
+        await told(0.3)
+    assert await at_once() < IN_HAND // 100, "neither fast nor slow changes nothing"
+    for _ in range(60):
+        await told(0.1)
+    assert await at_once() == IN_HAND // 100
