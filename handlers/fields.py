@@ -58,7 +58,8 @@ def parse_time(text: object) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """Write a time as RFC 3339 UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def plain_mail(address: str) -> str:

@@ -58,14 +58,15 @@ def named(payload: type[BaseModel], data: Mapping[str, Any]) -> list[Named]:
 
 
 def _hashes(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        if field and is_sha256(value):
+            yield value, field
+    elif isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _hashes(inner, name if name in FIELDS else "")
     elif isinstance(value, list):
         for inner in value:
             yield from _hashes(inner, field)
-    elif field and is_sha256(value):
-        yield value, field
 
 
 def marked(

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 # By the name on the command line: the module whose `run` measures, and the seconds that it may take as one of all.
 BENCHES: Mapping[str, tuple[str, float]] = {
-    "ingest": ("ingest", 60), "publish": ("publish", 90), "live": ("live", 90), "locate": ("locate", 60),
-    "geocode": ("geocode", 60), "assign": ("assignment", 40), "cover": ("cover", 20), "points": ("point_memory", 20),
-    "rounds": ("which_round", 40), "eta": ("eta", 40), "streams": ("streams", 40), "faults": ("faults", 90),
-    "fleet": ("fleet", 120), "age": ("age", 60), "growth": ("growth", 40), "outage": ("outage", 30),
+    "ingest": ("ingest", 60), "publish": ("publish", 50), "live": ("live", 60), "locate": ("locate", 50),
+    "geocode": ("geocode", 40), "assign": ("assignment", 30), "cover": ("cover", 30), "points": ("point_memory", 15),
+    "rounds": ("which_round", 30), "eta": ("eta", 20), "streams": ("streams", 45), "faults": ("faults", 75),
+    "fleet": ("fleet", 85), "age": ("age", 130), "growth": ("growth", 90), "outage": ("outage", 90),
 }  # fmt: skip

@@ -121,8 +121,12 @@ async def _drain(url: str, fleet: Fleet, queues: Queues, client: aiohttp.ClientS
     phones = asyncio.gather(
         *(_empty(url, fleet.tokens[phone], requests, client, drain) for phone, requests in enumerate(queues.requests))
     )
-    await _fresh(url, fleet, len(queues.requests), drain, per_s, lambda: not phones.done())
-    await phones
+    try:
+        await _fresh(url, fleet, len(queues.requests), drain, per_s, lambda: not phones.done())
+        await phones
+    finally:  # also where the seconds of this bench are over
+        phones.cancel()
+        await asyncio.gather(phones, return_exceptions=True)
     drain.took_s = max(drain.took_s, 0.001) - began
     return drain
 

@@ -24,7 +24,7 @@ from fieldsvc.logs import get_logger
 from fieldsvc.store import delivery_point_memory as store
 from fieldsvc.store.database import DATABASE_ERRORS, Database
 from fieldsvc.store.delivery_point_memory import FieldEvent, Position, Remembered
-from fieldsvc.work.rounds import RoundStore, memory_of
+from fieldsvc.work.rounds import KnownRound, RoundStore, memory_of
 from geo.delivery_points import learn, planned_at, proof_of, remember_at
 from geo.rounds import Stop
 from handlers.fields import parse_time
@@ -117,16 +117,18 @@ class PointLearner:
         told = [(event, located) for event in events if (located := _located(event)) is not None]
         wanted = [(event.event_id, FIELD_PART) for event, _ in told if event.type in self._proofs]
         opened = await self._opener.open_parts(wanted) if wanted else {}
-        found = [await self._visit(event, located, opened) for event, located in told]
+        known = await self._rounds.known_rounds(str(located.get("round_id")) for _, located in told)
+        found = [self._visit(event, located, known, opened) for event, located in told]
         return [visit for visit in found if visit is not None]
 
-    async def _visit(
+    def _visit(
         self,
         event: FieldEvent,
         located: Mapping[str, Any],
+        rounds: Mapping[str, KnownRound],
         opened: Mapping[tuple[UUID, int], Mapping[str, Any]],
     ) -> Visit | None:
-        known = await self._rounds.known_round(str(located.get("round_id")))
+        known = rounds.get(str(located.get("round_id")))
         stop = known.stops_by_id.get(str(located.get("stop_id"))) if known is not None else None
         if stop is None or not event.received_at - LATE <= event.occurred_at <= event.received_at + EARLY:
             return None

@@ -151,7 +151,7 @@ class Cover:
 
     async def _read(self, every: Sequence[DayRun], asked: CoverAsked, *, now: datetime) -> CoverDay:
         ids = [each.round_id for each in every]
-        known = {each: found for each in ids if (found := await self.rounds.known_round(each)) is not None}
+        known = await self.rounds.known_rounds(ids)
         read = ReadDay(
             day=asked.day,
             now=now,

@@ -7,7 +7,7 @@ one of them has changed is asked for all at once. Tasks are read again after 20 
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import partial
@@ -189,6 +189,16 @@ class RoundStore:
         ):
             return known
         return await self._read(round_id)
+
+    async def known_rounds(self, round_ids: Iterable[str]) -> dict[str, KnownRound]:
+        """Find rounds as they are now, of those that there are; asked for together."""
+        wanted = list(dict.fromkeys(round_ids))
+        now = await store.versions(self._database, wanted) if wanted else {}
+        held = {each: self._rounds.get(each) for each in now}
+        found = {each: known for each, known in held.items() if known and known.stored.version == now[each]}
+        missing = [each for each in now if each not in found]
+        read = await asyncio.gather(*map(self._read, missing))
+        return found | {each: known for each, known in zip(missing, read, strict=True) if known is not None}
 
     async def _lately(self, round_id: str) -> KnownRound | None:
         """Find a round as it is now, or was some seconds ago."""
