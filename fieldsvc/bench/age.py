@@ -30,7 +30,7 @@ from geo import Stop
 DAYS, RUNS, FULL_RUNS = 32, 25, 1_000
 AGES = {1: DAYS // 16, 4: DAYS // 4, 16: DAYS}
 START_S, DAY_MS = 10.0, 100.0
-SHAPES = (Shape("single", 1, 64, 3_000), Shape("batches_of_20", 20, 32, 12_000))
+SHAPES = (Shape("single", 1, 64, 2_000), Shape("batches_of_20", 20, 32, 6_000))
 WARM, FIRST = Shape("warm", 20, 8, 1_000), Shape("first", 1, 1, 1)
 REASON = "reason=complaint"
 LOOKS, PAGES, POLLS, PAGE = 40, 20, 100, 1_000
@@ -77,6 +77,7 @@ async def _look(store: Store[Fleet], month: Month, rows: int) -> Look:
         await idle(service)
         look.settled_s = time.perf_counter() - began
         for shape in (WARM, *SHAPES):
+            await idle(service)  # so that what learns from the one before is not in the figure
             look.loads[shape.name] = await send_all(
                 service.url, list(ingest.uploads(walk, shape)), connections=shape.connections
             )

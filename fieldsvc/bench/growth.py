@@ -1,7 +1,7 @@
 """`bench growth`: what an event costs when there are more carriers, more endpoints, or a longer way for publishing to catch up.
 
 Each is there once, four and sixteen times. Cost is the processor time of the service, per event and in events a second as fast as
-it goes; PostgreSQL, generator and receivers are on the same machine. How cost grows with the age of the journal: `bench age`.
+it goes; PostgreSQL, generator and receivers are on the same machine. With `full` everything is four times as large. How cost grows with the age of the journal: `bench age`.
 """
 
 import functools
@@ -21,10 +21,10 @@ from fieldsvc.bench.subscribed import Bench, per_s, ready
 from fieldsvc.ids import uuid7
 from handlers.fields import format_time
 
-TIMES = (1, 4, 16)
-CARRIERS, EVENTS, PER_REQUEST, FIXES_AN_UPLOAD, FIXED = 1_000, 8_000, 10, 4, 2_000
-ENDPOINTS, PUBLISHED = 1, 4_000
-BEHIND = 2_000
+TIMES, FULL_TIMES = (1, 4, 16), 4
+CARRIERS, EVENTS, PER_REQUEST, FIXES_AN_UPLOAD, FIXED = 250, 2_000, 10, 4, 500
+ENDPOINTS, PUBLISHED = 1, 1_000
+BEHIND = 500
 CONNECTIONS, A_POST = 16, 100
 
 
@@ -39,34 +39,36 @@ class Cost:
 
 async def run(*, cycles: int, full: bool, show: Show) -> None:
     """Measure each once at every size; print a line for each."""
-    del cycles, full
-    carriers = {times: await _of_carriers(CARRIERS * times) for times in TIMES}
+    del cycles
+    size = FULL_TIMES if full else 1
+    carriers = {times: await _of_carriers(CARRIERS * size * times, size) for times in TIMES}
     for metric, number in (("events", 0), ("fixes", 1)):
         costs = {times: found[number] for times, found in carriers.items()}
-        for line in _lines(f"{metric}_service_cpu_us", "carriers", CARRIERS, costs):
+        for line in _lines(f"{metric}_service_cpu_us", "carriers", CARRIERS * size, costs):
             show(line)
     async with ready(max(TIMES) * ENDPOINTS) as bench:
         await bench.load(1_000)
-        endpoints = {times: await _to_endpoints(bench, ENDPOINTS * times) for times in TIMES}
-        behind = {times: await _catching_up(bench, BEHIND * times) for times in TIMES}
+        endpoints = {times: await _from(bench, ENDPOINTS * times, PUBLISHED * size) for times in TIMES}
+        behind = {times: await _from(bench, 1, BEHIND * size * times) for times in TIMES}
     for line in _lines("published_service_cpu_us_per_event_and_endpoint", "endpoints", ENDPOINTS, endpoints):
         show(line)
-    for line in _lines("caught_up_service_cpu_us_per_event", "events_behind", BEHIND, behind):
+    for line in _lines("caught_up_service_cpu_us_per_event", "events_behind", BEHIND * size, behind):
         show(line)
 
 
-async def _of_carriers(count: int) -> tuple[Cost, Cost]:
+async def _of_carriers(count: int, size: int) -> tuple[Cost, Cost]:
     """Let every phone go on duty, then take events and fixes of them in turn."""
+    requests, fixed = EVENTS * size // PER_REQUEST, FIXED * size
     async with running(functools.partial(fleet_town.prepare, carriers=count)) as site:
         service, fleet = site.service, site.kit
         said = format_time(datetime.now(UTC) - timedelta(hours=1))
         await _sent(service, [_started(fleet, phone, said) for phone in range(count)])
-        await _sent(service, [_fixes(fleet, phone, 0) for phone in range(min(count, FIXED))])
+        await _sent(service, [_fixes(fleet, phone, 0) for phone in range(min(count, fixed))])
         await idle(service)
-        spread = [phone * count // (EVENTS // PER_REQUEST) for phone in range(EVENTS // PER_REQUEST)]
+        spread = [phone * count // requests for phone in range(requests)]
         events = await _cost(service, [_delivered(fleet, phone) for phone in spread], PER_REQUEST)
         await idle(service)
-        walked = [phone * min(count, FIXED) // FIXED for phone in range(FIXED)]
+        walked = [phone * min(count, fixed) // fixed for phone in range(fixed)]
         fixes = await _cost(service, [_fixes(fleet, phone, 1) for phone in dict.fromkeys(walked)], FIXES_AN_UPLOAD)
         return events, fixes
 
@@ -115,17 +117,8 @@ def _fixes(fleet: Fleet, phone: int, turn: int) -> bytes:
     return post("/v1/positions", fleet.tokens[phone], orjson.dumps({"fixes": fixes}), media_type=JSON)
 
 
-async def _to_endpoints(bench: Bench, count: int) -> Cost:
-    """Let a backlog go to so many endpoints at once."""
-    return await _from(bench, count, PUBLISHED)
-
-
-async def _catching_up(bench: Bench, behind: int) -> Cost:
-    """Let one endpoint catch up from so far behind."""
-    return await _from(bench, 1, behind)
-
-
 async def _from(bench: Bench, endpoints: int, events: int) -> Cost:
+    """Let a backlog of so many events go to so many endpoints at once."""
     start = [page["next"] async for page in bench.pages()][-1]
     await bench.load(events)
     await idle(bench.site.service)
