@@ -78,8 +78,7 @@ class Anchors:
         while rows := await self._tail.recent(shard, position, limit=CHUNK):
             for run_id, visits in visits_in(rows).items():
                 await self._tracker.anchor(run_id, visits)
-            for run_id in duties_in(rows):
-                await self._tracker.withdraw(run_id)
+            await self._tracker.withdraw_several(duties_in(rows))
             position = rows[-1].position
         return position
 

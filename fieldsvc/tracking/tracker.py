@@ -128,6 +128,16 @@ class Tracker:
                     self._watcher.settle(run_id)
         return gone
 
+    async def withdraw_several(self, run_ids: Sequence[str]) -> None:
+        """Do as `withdraw` for runs, in a transaction for all of those of which nothing is known: mostly they begin."""
+        if not run_ids:
+            return
+        async with progress.locked_together(self._database) as runs:
+            unknown = await runs.unknown(run_ids)
+        for run_id in run_ids:
+            if run_id not in unknown:
+                await self.withdraw(run_id)
+
     def newest(self, run_id: str, at: datetime) -> float | None:
         """Return the metres along the round that were known less than ten minutes before a moment, else after it.
 

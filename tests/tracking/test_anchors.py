@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from fieldsvc.journal.reader import Row
+from fieldsvc.store import progress
 from fieldsvc.store.progress import LockedRun, LockedRuns
 from fieldsvc.tracking import turns
 from fieldsvc.tracking.anchors import duties_in, visits_in
@@ -220,3 +221,46 @@ def test_the_facts_of_duty_name_their_runs_once() -> None:
     ]
     rows += [row("event.corrected", "run/d"), row("event.corrected", "item/A"), row("item.delivered", "item/A")]
     assert duties_in(rows) == ["a", "b", "d"]
+
+
+async def test_duty_of_many_runs_is_held_at_once_where_nothing_is_known_and_taken_back_where_something_is(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = street.run
+    await street.take(*map(fix, range(0, 300, 30)))
+    await street.set_duty((EIGHT, after(120)))
+    began, alone = [f"run-{DAY}-T07.{900 + number}" for number in range(40)], list[str]()
+    real = progress.locked
+
+    def noted(database: Any, run_id: str, day: Any) -> Any:
+        alone.append(run_id)
+        return real(database, run_id, day)
+
+    monkeypatch.setattr(progress, "locked", noted)
+    await street.tracker().withdraw_several([*began, known])
+    assert alone == [known]
+    assert await street.moments() == [0, 30, 60, 90]
+    await street.tracker().withdraw_several([])
+
+
+async def test_an_end_of_many_that_is_told_while_the_first_of_one_is_taken_waits_for_it(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = street.tracker(), street.tracker()
+    there, go_on, real = asyncio.Event(), asyncio.Event(), LockedRuns.write
+
+    async def held(runs: LockedRuns) -> None:
+        await real(runs)
+        there.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(LockedRuns, "write", held)
+    taking = asyncio.create_task(street.take(*map(fix, range(0, 600, 30)), by=one))
+    await asyncio.wait_for(there.wait(), 5)
+    await street.set_duty((EIGHT, after(120)))
+    taking_back = asyncio.create_task(other.withdraw_several([f"run-{DAY}-T07.999", street.run]))
+    await _one_waits(street)
+    monkeypatch.undo()
+    go_on.set()
+    await asyncio.gather(taking, taking_back)
+    assert await street.moments() == [0, 30, 60, 90]

@@ -1,6 +1,7 @@
 """Where what holds progress against duty goes on after a start: at what was noted, and over everything where nothing is."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -57,6 +58,10 @@ class Tracking:
     def __init__(self, *, busy: bool = False) -> None:
         self.held: list[str] = []
         self.busy = busy
+
+    async def withdraw_several(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            await self.withdraw(run_id)
 
     async def withdraw(self, run_id: str) -> int:
         if self.busy:
