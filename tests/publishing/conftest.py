@@ -34,6 +34,7 @@ from fieldsvc.store.database import Database, connect
 from fieldsvc.web import endpoints as endpoint_views
 from fieldsvc.web import replays, rights, subscriber
 from fieldsvc.web.auth import ACCESS, admitted
+from tests import web_runners
 
 ACCOUNT = "acct-one"
 
@@ -152,7 +153,7 @@ class Receiver:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await web_runners.stop(self._runner)
             self._runner = None
 
     async def _take(self, request: web.Request) -> web.Response:

@@ -28,6 +28,7 @@ from fieldsvc.publishing.webhooks import Sender
 from fieldsvc.settings import Settings
 from fieldsvc.store.database import DATABASE_ERRORS, Database, connect
 from handlers.base import evt_id
+from tests import web_runners
 from tests.faults.publishing.oracle import Event, Reception, Recorded, journalled, receptions, recorded
 
 ACCOUNT, MASTER_KEY = "acct-one", bytes(range(32))
@@ -153,7 +154,7 @@ class Host:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await web_runners.stop(self._runner)
             self._runner = None
 
     def inbox(self, name: str) -> Inbox:
