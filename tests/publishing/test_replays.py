@@ -196,9 +196,11 @@ async def test_only_failed_sends_dead_letters_and_what_was_refused_last(
     database, bad = journal.database, {SUBJECTS[0], SUBJECTS[1]}
     receiver.answer = lambda got: 500 if got.subject in bad else 204
     dead = (await journal.say_all([SUBJECTS[0], SUBJECTS[1]]))[:2]
-    await journal.say_all(SUBJECTS[2:])
+    well = await journal.say_all(SUBJECTS[2:])
     await start(0, 0.01)
     await tools.poll(lambda: count(database, "dead_letter having count(*) = 2"))
+    # What is refused below must be the last that is written of it.
+    await tools.poll(lambda: count(database, f"attempt where status = 204 having count(*) = {len(well)}"))
     refused, taken = journal.ids[4], journal.ids[5]
     now = datetime.now(UTC)
     await add_attempts(database, [_attempt(endpoint, refused, now, 500), _attempt(endpoint, taken, now, 500)])
