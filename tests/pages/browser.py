@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route
 
 from fieldsvc.access import accounts, tokens
 from fieldsvc.web.auth import CSRF_COOKIE, SESSION_COOKIE
@@ -197,6 +197,27 @@ async def overflow(page: Page) -> list[str]:
         }"""
     )
     return found
+
+
+async def refuse(route: Route) -> None:
+    """Answer as a service that cannot."""
+    await route.fulfill(status=503, content_type="application/problem+json", body='{"code": "unavailable"}')
+
+
+async def heal_by_pressing(page: Page, asked: str, button: str) -> None:
+    """Press `button`; what is `asked` and was refused is answered from then on, and not before, as pages also ask by themselves."""
+    await page.evaluate(
+        """(button) => document.addEventListener("click", (event) => {
+          window.healed ||= Boolean(event.target.closest(button));
+        }, { capture: true })""",
+        button,
+    )
+
+    async def answer(route: Route) -> None:
+        await (route.continue_() if await page.evaluate("() => window.healed === true") else refuse(route))
+
+    await page.route(asked, answer)
+    await page.locator(button).first.click()
 
 
 def opener(watch: Watch, browser: Browser) -> Open:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, expect
 
 from tests.pages.boarded import Boarded, count_figures, open_boarded, order_visits, walk_yesterday
-from tests.pages.browser import Open, Watch, overflow, violations
+from tests.pages.browser import Open, Watch, heal_by_pressing, overflow, refuse, violations
 from tests.pages.supervised import EMPTY_SITE, bare
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -79,10 +79,6 @@ STEPS: dict[str, tuple[Step, ...]] = {
 }
 
 
-async def refused(route: Route) -> None:
-    await route.fulfill(status=503, content_type="application/problem+json", body='{"code": "unavailable"}')
-
-
 async def stages(opened: Page, site: Boarded) -> AsyncIterator[str]:
     """Walk one browser through every page: what it shows, and what it says when its list cannot be read."""
     for name in NAMES:
@@ -91,13 +87,13 @@ async def stages(opened: Page, site: Boarded) -> AsyncIterator[str]:
             await step(opened)
             yield f"{name}, {step.__name__}"
     for name, path in LISTS.items():
-        await opened.route(f"**{path}", refused)
+        await opened.route(f"**{path}", refuse)
         await opened.goto(f"{site.url}/supervision/{name}")
         await expect(opened.locator('[data-five="fault"]').first).to_be_visible(timeout=PATIENCE_MS)
         yield f"{name}, fault"
-        await opened.unroute(f"**{path}")
-        await opened.locator('[data-five="retry"]').first.click()
+        await heal_by_pressing(opened, f"**{path}", '[data-five="retry"]')
         await expect(opened.locator('[data-five="fault"]').first).to_be_hidden(timeout=PATIENCE_MS)
+        await opened.unroute(f"**{path}")
 
 
 @pytest.mark.parametrize("lang", ["fr", "en"] if os.environ.get("FIELDSVC_TEST_FULL") else ["fr"])
@@ -138,13 +134,12 @@ async def test_a_list_that_was_shown_stays_with_its_age_when_the_service_does_no
     watch.forgive("status of 503")
     opened = await page("/supervision/alerts", role="supervisor")
     await expect(opened.locator("[data-alert]").first).to_be_visible(timeout=PATIENCE_MS)
-    await opened.route("**/v1/alerts**", refused)
+    await opened.route("**/v1/alerts**", refuse)
     site.tell("alarm.raised", site.rounds[2], {"kind": "accident", "alarm_id": "alarm-unheard"})
     await expect(opened.locator('[data-five="stale"]')).to_contain_text("Affiché", timeout=PATIENCE_MS)
     await expect(opened.locator("[data-alert]").first).to_be_visible()
-    await opened.unroute("**/v1/alerts**")
-    await opened.locator('[data-five="again"]').click()
-    await expect(opened.locator('[data-five="stale"]')).to_be_hidden()
+    await heal_by_pressing(opened, "**/v1/alerts**", '[data-five="again"]')
+    await expect(opened.locator('[data-five="stale"]')).to_be_hidden(timeout=PATIENCE_MS)
 
 
 async def test_the_morning_goes_by_keyboard_alone(page: Open, site: Boarded) -> None:

@@ -12,7 +12,7 @@ from playwright.async_api import Page, Route, expect
 
 from fieldsvc.access import accounts
 from fieldsvc.web.auth import SESSION_COOKIE
-from tests.pages.browser import PHONE, Open, Watch, overflow, violations
+from tests.pages.browser import PHONE, Open, Watch, heal_by_pressing, overflow, violations
 from tests.pages.supervised import EMPTY_SITE, Gate, Supervised, open_bare, open_supervised
 from tests.sizes import sized
 
@@ -405,8 +405,7 @@ async def test_empty_loading_and_faulty_lists_say_what_is_so(page: Open, site: S
     await expect(opened.locator("#fault")).to_be_visible()
     await expect(opened.locator("#skeleton")).to_be_hidden()
     assert "sont gardés" in await opened.locator("#fault").inner_text()
-    await opened.unroute("**/v1/runs?*")
-    await opened.get_by_role("button", name="Réessayer").click()
+    await heal_by_pressing(opened, "**/v1/runs?*", "#retry")
     await expect(opened.locator("#rounds")).to_be_visible()
     await expect(opened.locator("#fault")).to_be_hidden()
 

@@ -16,7 +16,7 @@ from tests.faults.publishing.receivers import DISABLED, TAKEN, Kind, Names, cert
 from tests.faults.publishing.scene import Inbox, Pen, add_endpoint, books, dispatching, host, ready, until
 
 pytestmark = pytest.mark.fault
-TOTAL_S, NOTICED_S, GROWN_KB = 0.8, 10.0, 100_000
+TOTAL_S, NOTICED_S, GROWN_KB = 2.0, 10.0, 100_000
 SCHEDULE = (0, *[0.3] * 500)
 SUBJECTS = [f"item/RK{number}FR" for number in range(6)]
 STATE = """
@@ -30,9 +30,9 @@ SAID = "select distinct coalesce(error, status::text) as word from attempt where
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The same limits, in tenths of seconds; and our own authority is trusted."""
+    """The same limits, some seconds at most, which a busy machine does not reach by itself; and our own authority is trusted."""
     usual_tls.cache_clear()
-    monkeypatch.setattr(webhooks, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(webhooks, "CONNECT_TIMEOUT_S", 1.0)
     monkeypatch.setattr(webhooks, "TOTAL_TIMEOUT_S", TOTAL_S)
     monkeypatch.setattr(webhooks, "BODY_TIMEOUT_S", 0.3)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
