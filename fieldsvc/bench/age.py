@@ -30,8 +30,12 @@ from geo import Stop
 DAYS, RUNS, FULL_RUNS = 32, 25, 1_000
 AGES = {1: DAYS // 16, 4: DAYS // 4, 16: DAYS}
 START_S, DAY_MS = 10.0, 100.0
-SHAPES = (Shape("single", 1, 64, 2_000), Shape("batches_of_20", 20, 32, 6_000))
-WARM, FIRST = Shape("warm", 20, 8, 1_000), Shape("first", 1, 1, 1)
+SHAPES = (Shape("single", 1, 64, 1_500), Shape("batches_of_20", 20, 32, 5_000))
+WARM = (
+    Shape("warm", 20, 32, 1_000),
+    Shape("warm", 1, 64, 500),
+)  # each connection to PostgreSQL learns the partitions once
+FIRST = Shape("first", 1, 1, 1)
 REASON = "reason=complaint"
 LOOKS, PAGES, POLLS, PAGE = 40, 20, 100, 1_000
 
@@ -58,16 +62,16 @@ async def run(*, cycles: int, full: bool, show: Show) -> None:
     looks, filled = dict[int, Look](), 0
     async with founded(make) as store:
         month = Month(store.kit.day, DAYS, runs)
-        for age, days in AGES.items():
+        for phone, (age, days) in enumerate(AGES.items()):  # each with a run of its own, which has no events yet
             await fill(store.database_url, month, range(filled, days))
             filled = days
-            looks[age] = await _look(store, month, month.rows_a_day * days)
+            looks[age] = await _look(store, month, month.rows_a_day * days, phone)
             for line in _lines(age, looks[age], looks[1]):
                 show(line)
 
 
-async def _look(store: Store[Fleet], month: Month, rows: int) -> Look:
-    look, walk = Look(rows), _walk(store.kit)
+async def _look(store: Store[Fleet], month: Month, rows: int, phone: int) -> Look:
+    look, walk = Look(rows), _walk(store.kit, phone)
     began = time.perf_counter()
     async with store.serving() as service:
         look.listening_s = time.perf_counter() - began
@@ -76,12 +80,13 @@ async def _look(store: Store[Fleet], month: Month, rows: int) -> Look:
         _all_answered(first)
         await idle(service)
         look.settled_s = time.perf_counter() - began
-        for shape in (WARM, *SHAPES):
+        for shape in (*WARM, *SHAPES):
             await idle(service)  # so that what learns from the one before is not in the figure
             look.loads[shape.name] = await send_all(
                 service.url, list(ingest.uploads(walk, shape)), connections=shape.connections
             )
             _all_answered(look.loads[shape.name])
+        await idle(service)
         await _see_days(look, service, store.kit, month)
         await _read_on(look, service, store.kit, month)
     return look
@@ -92,12 +97,12 @@ def _all_answered(load: Load) -> None:
         raise RuntimeError(f"{len(load.failed)} uploads were refused: this measures nothing")
 
 
-def _walk(fleet: Fleet) -> Walk:
+def _walk(fleet: Fleet, phone: int) -> Walk:
     apart_m, stops = fleet_town.LINE_M / (fleet_town.STOPS + 1), []
     for number in range(1, fleet_town.STOPS + 1):
-        lon, lat = fleet_town.place(0, apart_m * number)
-        stops.append(Stop(f"{fleet_town.round_of(0)}-{number}", lat, lon))
-    return Walk(fleet.tokens[0], fleet.run_id(0), stops)
+        lon, lat = fleet_town.place(phone, apart_m * number)
+        stops.append(Stop(f"{fleet_town.round_of(phone)}-{number}", lat, lon))
+    return Walk(fleet.tokens[phone], fleet.run_id(phone), stops)
 
 
 async def _see_days(look: Look, service: Process, fleet: Fleet, month: Month) -> None:
@@ -120,7 +125,7 @@ async def _see_days(look: Look, service: Process, fleet: Fleet, month: Month) ->
 async def _timeline(client: aiohttp.ClientSession, run_id: str, cookie: dict[str, str]) -> int:
     cursor, entries = "", 0
     while True:
-        page = await _get(client, f"/v1/runs/{run_id}/timeline?{REASON}&cursor={cursor}", cookie)
+        page = await _get(client, f"/v1/runs/{run_id}/timeline?{REASON}&limit={PAGE}&cursor={cursor}", cookie)
         entries += len(page["entries"])
         cursor = page.get("cursor", "")
         if not cursor:

@@ -35,7 +35,7 @@ from handlers.fields import format_time
 CARRIERS, FULL_CARRIERS, NATION = 8_500, 85_000, 85_000
 FIX_EVERY_S, FIXES_AN_UPLOAD, STRIDE_M = 30.0, 4, 33.0
 EVENTS_PER_S, EVENTS_A_BATCH = 1_500.0, 10  # of a whole nation's phones: half of them singly, half in batches
-SECONDS, FULL_SECONDS, WARM_S, MULTIPLE_S = 30.0, 120.0, 10.0, 30.0
+SECONDS, FULL_SECONDS, WARM_S, MULTIPLE_S = 20.0, 120.0, 10.0, 30.0
 PARTS, MULTIPLES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5), (1.5, 2.0, 3.0, 4.0)
 ANSWERED_MS, PUBLISHED_MS, MEMORY_MIB, WAITING_S = 250.0, 2_000.0, 2_048.0, 2.0
 CONNECTIONS = {"fixes": 256, "single": 256, "batch": 64}

@@ -28,7 +28,7 @@ from fieldsvc.ids import uuid7
 from handlers.base import evt_id
 from handlers.fields import format_time
 
-PHONES, FULL_PHONES, FRESH_PHONES = 200, 850, 100
+PHONES, FULL_PHONES, FRESH_PHONES = 70, 850, 100
 OUTAGE, KEPT_EVENTS, A_REQUEST = timedelta(hours=3), 190, 100
 FRESH_PER_S, FULL_FRESH_PER_S, CONNECTIONS = 150.0, 500.0, 128
 ALONE_S, LOOK_S, DRAINED_S = 4.0, 0.5, 240.0

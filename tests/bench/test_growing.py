@@ -27,7 +27,7 @@ async def _lines(name: str, module: ModuleType, sizes: dict[str, Any], patch: py
 
 async def test_age_tells_start_days_ingest_and_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"DAYS": 2, "AGES": {1: 2}, "RUNS": 20, "LOOKS": 2, "PAGES": 2, "POLLS": 2, "PAGE": 100, "idle": _at_once}
-    shapes = {"SHAPES": (Shape("few", 5, 2, 20),), "WARM": Shape("warm", 5, 1, 5)}
+    shapes = {"SHAPES": (Shape("few", 5, 2, 20),), "WARM": (Shape("warm", 5, 1, 5),)}
     lines = await _lines("age", age, sizes | shapes, monkeypatch)
     metrics = ["start_until_an_upload_is_answered_s", "day_of_one_round_p95_ms", "durable_events_per_s"]
     metrics += ["caught_up_poll_p50_ms", "page_of_1000_p50_ms"]

@@ -28,12 +28,13 @@ export async function send(path, body, { method = "POST", type = "application/js
   return answer.status === 204 ? null : answer.json();
 }
 
-// Read every page of a list.
-export async function getAll(path, name) {
+// Read every page of a list, of `limit` entries each where that is said.
+export async function getAll(path, name, limit = null) {
   const found = [];
   let cursor = null;
   do {
     const url = new URL(path, location.href);
+    if (limit) url.searchParams.set("limit", limit);
     if (cursor) url.searchParams.set("cursor", cursor);
     const page = await get(url.href);
     found.push(...page[name]);

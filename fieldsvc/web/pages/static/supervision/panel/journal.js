@@ -5,6 +5,8 @@ import { el, say } from "../dom.js";
 import { clock, has, language, t } from "../words.js";
 import { failed } from "./part.js";
 
+const DAY = 1000; // entries asked for at once: the whole day of nearly every run
+
 export function makeJournal(root) {
   const find = (name) => root.querySelector(`[data-journal="${name}"]`);
   return { find, key: "" };
@@ -19,7 +21,7 @@ export function forget(view) {
 
 // Read the journal of a run; `ask(path)` adds what the page asks with. Returns its entries, or null.
 export async function readJournal(view, run, ask) {
-  const read = getAll(ask(`/v1/runs/${encodeURIComponent(run)}/timeline`), "entries");
+  const read = getAll(ask(`/v1/runs/${encodeURIComponent(run)}/timeline`), "entries", DAY);
   const entries = await failed(read, () => say(view.find("words"), t(view.key ? "journal_stale" : "journal_fault")));
   return entries;
 }
