@@ -20,7 +20,11 @@ export function five(root, read, { everyMs = 0 } = {}) {
     view.forgotten = view.again = false;
     return again ? load() : undefined;
   };
-  for (const name of ["retry", "again"]) find(name).addEventListener("click", load);
+  const press = () => {
+    view.again = view.reading !== null; // who presses wants what is so now, and not what was asked for before
+    return load();
+  };
+  for (const name of ["retry", "again"]) find(name).addEventListener("click", press);
   if (everyMs) setInterval(() => document.hidden || load(), everyMs);
   root.setAttribute("aria-busy", "true");
   return { load, forget: () => forget(view) };
