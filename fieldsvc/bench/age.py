@@ -31,10 +31,7 @@ DAYS, RUNS, FULL_RUNS = 32, 25, 1_000
 AGES = {1: DAYS // 16, 4: DAYS // 4, 16: DAYS}
 START_S, DAY_MS = 10.0, 100.0
 SHAPES = (Shape("single", 1, 64, 1_500), Shape("batches_of_20", 20, 32, 5_000))
-WARM = (
-    Shape("warm", 20, 32, 1_000),
-    Shape("warm", 1, 64, 500),
-)  # each connection to PostgreSQL learns the partitions once
+WARM = (Shape("warm", 20, 32, 1_000), Shape("warm", 1, 64, 500))  # each connection learns the partitions once
 FIRST = Shape("first", 1, 1, 1)
 REASON = "reason=complaint"
 LOOKS, PAGES, POLLS, PAGE = 40, 20, 100, 1_000
